@@ -1,0 +1,85 @@
+"""One tree of errors with one wording.
+
+A message says what was wrong, names the value, and, after a semicolon, what would be right.
+It is one line: the command line prints it as it is, the services put it into problem+json.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Cup4soilError(Exception):
+    """Base of every error this package raises on purpose.
+
+    ``problem`` is what was wrong with which value, ``hint`` what would be right.
+    """
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        self.problem = " ".join(problem.split())
+        self.hint = " ".join(hint.split())
+        super().__init__(f"{self.problem}; {self.hint}" if self.hint else self.problem)
+
+
+class InvalidInput(Cup4soilError):
+    """A value given by the caller cannot be used."""
+
+
+class NotFound(InvalidInput):
+    """A file, item, column or band that was named does not exist."""
+
+
+class InvalidArea(InvalidInput):
+    """An area of interest is no usable area."""
+
+
+class InvalidSamples(InvalidInput):
+    """A table of soil samples cannot be used."""
+
+
+class InvalidRaster(InvalidInput):
+    """A raster cannot be read or contradicts the others."""
+
+
+class MissingOffset(InvalidInput):
+    """The archive does not say which offset its digital numbers carry."""
+
+
+class LicenceConflict(InvalidInput):
+    """The licences of the sources cannot be combined in one product."""
+
+
+class NoData(Cup4soilError):
+    """The request is valid, but there is nothing to compute from."""
+
+
+class LimitExceeded(Cup4soilError):
+    """The request is larger than a set limit."""
+
+
+class StoreError(Cup4soilError):
+    """A result could not be written, or a store is damaged or in use."""
+
+
+_OS_REASONS = {
+    errno.ENOSPC: ("no space left on the device", "free some space and run again"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space and run again"),
+    errno.EFBIG: ("a file grew past the size the system allows", "raise the limit and run again"),
+    errno.EACCES: ("no permission to write", "choose a folder you may write to"),
+    errno.EPERM: ("no permission to write", "choose a folder you may write to"),
+    errno.EROFS: ("the file system is read-only", "choose a folder you may write to"),
+    errno.ENOTDIR: ("a part of the path is a file", "choose a folder"),
+}
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn the operating system's refusals while writing below ``target`` into StoreError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        reason, hint = _OS_REASONS.get(error.errno, (error.strerror or str(error), ""))
+        raise StoreError(f"cannot write {target}: {reason}", hint) from error

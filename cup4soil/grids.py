@@ -1,0 +1,139 @@
+"""Grids: north-up, square cells, aligned to the origin of their CRS.
+
+``GeoBox`` of odc-geo is the vocabulary; shapes are (rows, columns). The European grid is
+EPSG:3035 in tiles of 200 km, named like SoilSuite by their lower-left corner in units of
+100 km: ``0028-0048`` starts at easting 2 800 000, northing 4 800 000.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from affine import Affine
+from odc.geo.crs import CRS, CRSError
+from odc.geo.geobox import GeoBox
+
+from cup4soil.errors import InvalidInput, LimitExceeded
+
+EUROPEAN_CRS = CRS("EPSG:3035")
+TILE_SIZE_M = 200_000
+_TILE_UNIT_M = 100_000
+_TILE_NAME = re.compile(r"(\d{4})-(\d{4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A box in some CRS's own axis order x, y; left < right and bottom < top."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(v) for v in self.astuple()):
+            raise InvalidInput(f"bounding box {self.astuple()} is not finite", "give four numbers: west south east north")
+        if not (self.left < self.right and self.bottom < self.top):
+            raise InvalidInput(
+                f"bounding box {' '.join(f'{v:g}' for v in self.astuple())} has swapped or equal corners",
+                "give west south east north with west < east and south < north",
+            )
+
+    def astuple(self) -> tuple[float, float, float, float]:
+        """(left, bottom, right, top)."""
+        return (self.left, self.bottom, self.right, self.top)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of cells: rows [row, row + height), columns [col, col + width)."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"window of {self.height} x {self.width} cells is empty")
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """For indexing an array of shape (rows, columns)."""
+        return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
+
+    def of(self, geobox: GeoBox) -> GeoBox:
+        """The part of ``geobox`` under this window."""
+        rows, cols = self.slices
+        return geobox[rows, cols]
+
+
+def parse_crs(text: str) -> CRS:
+    """The CRS named by ``text``, such as ``EPSG:3035``.
+
+    Raises:
+        InvalidInput: when it is none.
+    """
+    try:
+        return CRS(text)
+    except CRSError as error:
+        raise InvalidInput(f"{text!r} is no coordinate reference system", "give one such as EPSG:3035") from error
+
+
+def crs_code(crs: CRS) -> str:
+    """``EPSG:n`` where the CRS has a code, else its WKT."""
+    return f"EPSG:{crs.epsg}" if crs.epsg is not None else str(crs)
+
+
+def aligned_geobox(bounds: Bounds, crs: CRS, resolution_m: float, *, max_cells: int | None = None) -> GeoBox:
+    """The smallest grid that covers ``bounds`` with edges on multiples of ``resolution_m``.
+
+    An edge within a millionth of a cell of a multiple counts as on it.
+
+    Raises:
+        InvalidInput: when the resolution is not positive.
+        LimitExceeded: when the grid has more than ``max_cells`` cells.
+    """
+    if not resolution_m > 0:
+        raise InvalidInput(f"resolution {resolution_m:g} is not positive", "give metres, such as 20")
+    slack = 1e-6
+    left = math.floor(bounds.left / resolution_m + slack)
+    right = max(left + 1, math.ceil(bounds.right / resolution_m - slack))
+    bottom = math.floor(bounds.bottom / resolution_m + slack)
+    top = max(bottom + 1, math.ceil(bounds.top / resolution_m - slack))
+    height, width = top - bottom, right - left
+    if max_cells is not None and height * width > max_cells:
+        raise LimitExceeded(
+            f"a grid of {height} x {width} cells is larger than the limit of {max_cells}",
+            "choose a smaller area or a coarser resolution, or raise CUP4SOIL_MAX_CELLS",
+        )
+    transform = Affine(resolution_m, 0.0, left * resolution_m, 0.0, -resolution_m, top * resolution_m)
+    return GeoBox((height, width), transform, crs)
+
+
+def european_tile(name: str, resolution_m: float = 20.0) -> GeoBox:
+    """Grid of one 200 km tile, such as ``0028-0048``.
+
+    Raises:
+        InvalidInput: when the name is none, or not on the lattice of 200 km tiles.
+    """
+    match = _TILE_NAME.fullmatch(name)
+    if match is None or int(match[1]) % 2 or int(match[2]) % 2:
+        raise InvalidInput(f"{name!r} is no tile of the European grid", "give easting-northing in 100 km, such as 0028-0048")
+    left, bottom = int(match[1]) * _TILE_UNIT_M, int(match[2]) * _TILE_UNIT_M
+    return aligned_geobox(Bounds(left, bottom, left + TILE_SIZE_M, bottom + TILE_SIZE_M), EUROPEAN_CRS, resolution_m)
+
+
+def european_tile_name(easting_m: float, northing_m: float) -> str:
+    """Name of the 200 km tile that holds a point of EPSG:3035."""
+    corner = [int(math.floor(v / TILE_SIZE_M)) * (TILE_SIZE_M // _TILE_UNIT_M) for v in (easting_m, northing_m)]
+    return f"{corner[0]:04d}-{corner[1]:04d}"
+
+
+def blocks(shape: tuple[int, int], size: int) -> Iterator[Window]:
+    """Cut a grid of ``shape`` (rows, columns) into windows of at most ``size`` x ``size``, row by row."""
+    rows, cols = shape
+    for row in range(0, rows, size):
+        for col in range(0, cols, size):
+            yield Window(row, col, min(size, rows - row), min(size, cols - col))

@@ -1,0 +1,1 @@
+"""Methods: arrays in, arrays out. No GDAL, no files, no network."""

@@ -1,0 +1,1 @@
+"""The only home of GDAL: reading, warping and writing rasters, block by block."""

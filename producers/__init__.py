@@ -1,0 +1,1 @@
+"""Batch producers: scenes, covariates and samples in, rasters and a ProductRecord out."""
