@@ -29,11 +29,15 @@ class Frozen(BaseModel):
 
 
 class Band(Frozen):
-    """One band of a raster layer, in file order. ``unit`` is the unit of scaled values."""
+    """One band of a raster layer, in file order. ``unit`` is the unit of scaled values.
+
+    ``scale`` stands before the layer's own where bands of one file differ.
+    """
 
     name: str
     description: str = ""
     unit: str = "1"
+    scale: float | None = None
     common_name: str | None = None
     center_wavelength_um: float | None = None
 
@@ -63,6 +67,11 @@ class Layer(Frozen):
     roles: tuple[str, ...] = ("data",)
     categories: Mapping[int, str] | None = None
     statistics: Statistics | None = None
+
+    def scale_of(self, band: int) -> float:
+        """Scale of the band at this position, counted from 0."""
+        own = self.bands[band].scale
+        return self.scale if own is None else own
 
 
 class Document(Frozen):

@@ -32,7 +32,7 @@ class _Running:
         self.low, self.high = math.inf, -math.inf
 
     def add(self, stored: NDArray[np.integer], layer: Layer) -> None:
-        values = stored[stored != layer.nodata].astype(np.float64) * layer.scale + layer.offset
+        values = stored[stored != layer.nodata].astype(np.float64) * layer.scale_of(0) + layer.offset
         self.cells += stored.size
         self.valid += values.size
         if values.size:
@@ -99,7 +99,7 @@ class LayerWriter:
 
     def _describe(self) -> None:
         layer, dataset = self.layer, self._dataset
-        dataset.scales = (layer.scale,) * dataset.count
+        dataset.scales = tuple(layer.scale_of(band) for band in range(dataset.count))
         dataset.offsets = (layer.offset,) * dataset.count
         dataset.units = tuple("" if band.unit == "1" else band.unit for band in layer.bands)
         for index, band in enumerate(layer.bands, 1):

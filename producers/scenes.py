@@ -1,0 +1,294 @@
+"""From STAC items to scenes that can be read: bands, offsets, sun, overpasses."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from cup4soil.errors import InvalidInput, NotFound
+from cup4soil.grids import parse_crs
+from cup4soil.methods.bare_soil import BANDS, MAX_SUN_ZENITH_DEG
+from cup4soil.products import Source
+from cup4soil.rasters.scenes import BandFile, SceneFiles, scene_grid
+from producers.archive import ArchiveItem
+from producers.offsets import Scaling, local_safe_metadata, processing_baseline, safe_offsets, scaling_of
+
+# Names the bands go by as assets or as eo:common_name, where these tell them apart.
+_ALIASES = {
+    "B02": {"b02", "b2", "blue"},
+    "B03": {"b03", "b3", "green"},
+    "B04": {"b04", "b4", "red"},
+    "B05": {"b05", "b5", "rededge1", "rededge071"},
+    "B06": {"b06", "b6", "rededge2", "rededge075"},
+    "B07": {"b07", "b7", "rededge3", "rededge078"},
+    "B08": {"b08", "b8", "nir"},
+    "B8A": {"b8a", "nir08"},
+    "B11": {"b11", "swir16"},
+    "B12": {"b12", "swir22"},
+    "SCL": {"scl"},
+}
+_SUFFIX = re.compile(r"[-_](?:(\d+)m|jp2)$")
+_SAME_OVERPASS = timedelta(minutes=20)
+_COPERNICUS = "Copernicus-Sentinel"
+_READABLE_RESOLUTIONS_M = (10, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One Sentinel-2 granule with all that a composite has to know of it."""
+
+    id: str
+    collection: str
+    time: datetime
+    platform: str
+    tile: str
+    datatake: str | None
+    baseline: float | None
+    cloud_cover: float | None
+    sun_zenith_deg: float | None
+    geometry: BaseGeometry
+    files: SceneFiles
+    grid: GeoBox
+    scalings: Mapping[str, Scaling]
+    href: str | None
+    licence: str
+    simulated: bool
+
+    def source(self) -> Source:
+        """The scene as a source of a product; its checksum covers what was read of the item."""
+        offsets = {band: scaling.offset_dn for band, scaling in self.scalings.items()}
+        facts = {"time": self.time.isoformat(), "offsets": offsets, "zenith": self.sun_zenith_deg, "gain": self.scalings["B02"].gain}
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        uniform = set(offsets.values())
+        return Source(
+            role="scene", id=f"{self.collection}/{self.id}", title=self.id, href=self.href,
+            version=None if self.baseline is None else f"{self.baseline:05.2f}", checksum=f"sha256:{digest}", licence=self.licence,
+            properties={
+                "datetime": self.time.isoformat(), "platform": self.platform, "cloud_cover_percent": self.cloud_cover,
+                "sun_zenith_deg": self.sun_zenith_deg,
+                "boa_offset_dn": uniform.pop() if len(uniform) == 1 else offsets,
+                "boa_offset_from": self.scalings["B02"].origin,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Overpass:
+    """Granules that one satellite saw in one pass: the ground under them counts once."""
+
+    time: datetime
+    scenes: tuple[Scene, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Overpasses in the order of time, and why the other scenes were left out."""
+
+    overpasses: tuple[Overpass, ...]
+    rejected: Mapping[str, str]
+    without_sun_angle: int
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """All scenes that are used."""
+        return tuple(scene for overpass in self.overpasses for scene in overpass.scenes)
+
+
+@dataclass(frozen=True, slots=True)
+class SceneFilter:
+    """Which scenes of an archive are wanted."""
+
+    area: BaseGeometry | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    max_cloud_percent: float = 80.0
+    boa_offset_dn: float | None = None
+
+
+def select_scenes(items: Iterable[ArchiveItem], wanted: SceneFilter) -> Selection:
+    """Resolve the items that fit ``wanted``, drop older baselines and group the rest by overpass.
+
+    Raises:
+        NotFound: when a scene lacks a band.
+        MissingOffset: when nothing tells a scene's radiometric offset.
+    """
+    rejected: dict[str, str] = {}
+    scenes = []
+    for entry in sorted(items, key=lambda e: e.item.id):
+        reason = _unwanted(entry, wanted)
+        if reason:
+            rejected[entry.item.id] = reason
+        else:
+            scenes.append(resolve_scene(entry, wanted.boa_offset_dn))
+    scenes = _newest_baselines(scenes, rejected)
+    return Selection(_overpasses(scenes), rejected, sum(scene.sun_zenith_deg is None for scene in scenes))
+
+
+def resolve_scene(entry: ArchiveItem, boa_offset_dn: float | None = None) -> Scene:
+    """The scene behind an item; see :func:`select_scenes` for the errors."""
+    item = entry.item
+    assets = {key: asset.to_dict() for key, asset in item.assets.items()}
+    named = {band: _find_asset(band, assets, item.id) for band in (*BANDS, "SCL")}
+    metadata = local_safe_metadata(assets, entry.folder)
+    safe = safe_offsets(metadata) if metadata else None
+    scalings = {band: scaling_of(band, assets[named[band]], item.properties, safe, boa_offset_dn) for band in BANDS}
+    bands = {
+        band: BandFile(_readable(assets[named[band]], entry), s.gain, s.offset_dn, _nodata(assets[named[band]]))
+        for band, s in scalings.items()
+    }
+    files = SceneFiles(item.id, bands, _readable(assets[named["SCL"]], entry))
+    href = item.get_self_href()
+    return Scene(
+        id=item.id, collection=item.collection_id or "scenes", time=_time(entry), platform=str(item.properties.get("platform", "sentinel-2")),
+        tile=_tile(item.properties, files, item.id), datatake=_datatake(item.properties),
+        baseline=processing_baseline(item.properties), cloud_cover=_number(item.properties, "eo:cloud_cover"),
+        sun_zenith_deg=_sun_zenith(item.properties), geometry=shape(item.geometry), files=files,
+        grid=_grid(item.properties, assets[named["SCL"]]) or scene_grid(files), scalings=scalings, href=href,
+        licence=_licence(entry.licence), simulated=bool(item.properties.get("cup4soil:simulated", False)),
+    )
+
+
+def _unwanted(entry: ArchiveItem, wanted: SceneFilter) -> str | None:
+    item = entry.item
+    if item.geometry is None:
+        return "no geometry"
+    time = _time(entry)
+    if (wanted.start and time < wanted.start) or (wanted.end and time > wanted.end):
+        return "outside the period"
+    if wanted.area is not None and not shape(item.geometry).intersects(wanted.area):
+        return "outside the area"
+    cloud = _number(item.properties, "eo:cloud_cover")
+    if cloud is not None and cloud > wanted.max_cloud_percent:
+        return f"cloud cover {cloud:.1f} % above {wanted.max_cloud_percent:g} %"
+    zenith = _sun_zenith(item.properties)
+    if zenith is not None and zenith > MAX_SUN_ZENITH_DEG:
+        return f"sun zenith {zenith:.1f} degrees above {MAX_SUN_ZENITH_DEG:g}"
+    return None
+
+
+def _newest_baselines(scenes: list[Scene], rejected: dict[str, str]) -> list[Scene]:
+    """Of the same tile seen in the same pass, only the newest processing baseline."""
+    kept: dict[tuple[object, ...], Scene] = {}
+    for scene in scenes:
+        key = (scene.datatake or (scene.platform, scene.time.replace(microsecond=0)), scene.tile)
+        other = kept.get(key)
+        if other is None or (scene.baseline or 0.0) > (other.baseline or 0.0):
+            kept[key], scene = scene, other  # type: ignore[assignment]
+        if scene is not None:
+            rejected[scene.id] = "same datatake in a newer processing baseline"
+    return list(kept.values())
+
+
+def _overpasses(scenes: list[Scene]) -> tuple[Overpass, ...]:
+    groups: list[list[Scene]] = []
+    for scene in sorted(scenes, key=lambda s: (s.platform, s.time, s.id)):
+        last = groups[-1][-1] if groups else None
+        if last is not None and last.platform == scene.platform and scene.time - last.time <= _SAME_OVERPASS:
+            groups[-1].append(scene)
+        else:
+            groups.append([scene])
+    return tuple(sorted((Overpass(group[0].time, tuple(group)) for group in groups), key=lambda o: (o.time, o.scenes[0].id)))
+
+
+def _find_asset(band: str, assets: Mapping[str, Mapping[str, Any]], scene: str) -> str:
+    """Name of the asset that holds ``band``: by its own name first, then by its band's name or common name."""
+    for names in (_key_names, _band_names, _common_names):
+        found = [key for key, asset in assets.items() if names(key, asset) & _ALIASES[band] and _resolution(key, asset) in (None, *_READABLE_RESOLUTIONS_M)]
+        if found:
+            return min(found, key=lambda key: (str(assets[key].get("type", "")).endswith("jp2"), _resolution(key, assets[key]) or 0, key))
+    raise NotFound(f"scene {scene} has no asset for band {band}", f"its assets are {', '.join(sorted(assets))}")
+
+
+def _key_names(key: str, asset: Mapping[str, Any]) -> set[str]:
+    return {_SUFFIX.sub("", key.lower())}
+
+
+def _band_names(key: str, asset: Mapping[str, Any]) -> set[str]:
+    bands = asset.get("bands") or asset.get("eo:bands") or []
+    return {str(bands[0].get("name", "")).lower()} if len(bands) == 1 else set()
+
+
+def _common_names(key: str, asset: Mapping[str, Any]) -> set[str]:
+    bands = asset.get("bands") or asset.get("eo:bands") or []
+    return {str(b) for b in (bands[0].get("eo:common_name"), bands[0].get("common_name")) if b} if len(bands) == 1 else set()
+
+
+def _resolution(key: str, asset: Mapping[str, Any]) -> int | None:
+    suffix = _SUFFIX.search(key.lower())
+    if suffix and suffix[1]:
+        return int(suffix[1])
+    transform = asset.get("proj:transform")
+    stated = abs(transform[0]) if transform else asset.get("gsd") or (asset.get("raster:bands") or [{}])[0].get("spatial_resolution")
+    return round(stated) if stated else None
+
+
+def _nodata(asset: Mapping[str, Any]) -> float:
+    """Sentinel-2 L2A has 0 for no data unless the asset says otherwise."""
+    stated = asset.get("nodata", (asset.get("raster:bands") or [{}])[0].get("nodata", 0))
+    return float(stated if stated is not None else 0)
+
+
+def _readable(asset: Mapping[str, Any], entry: ArchiveItem) -> str:
+    """What GDAL opens for an asset. Only files beside local items, and http(s) or s3 addresses, are ever opened."""
+    href = str(asset["href"])
+    if href.startswith(("https://", "http://")):
+        return f"/vsicurl/{href}"
+    if href.startswith("s3://"):
+        return f"/vsis3/{href.removeprefix('s3://')}"
+    if entry.folder is None or "://" in href:
+        raise InvalidInput(f"scene {entry.item.id} points to {href!r}", "assets have to be http(s) or s3 addresses, or files beside a local catalog")
+    path = entry.folder / href
+    if not path.is_file():
+        raise NotFound(f"scene {entry.item.id} lacks its file {path}", "fetch it, or leave the scene out")
+    return str(path)
+
+
+def _grid(properties: Mapping[str, Any], asset: Mapping[str, Any]) -> GeoBox | None:
+    code = asset.get("proj:code") or properties.get("proj:code")
+    epsg = asset.get("proj:epsg") or properties.get("proj:epsg")
+    transform, size = asset.get("proj:transform"), asset.get("proj:shape")
+    if not (code or epsg) or not transform or not size:
+        return None
+    return GeoBox((int(size[0]), int(size[1])), Affine(*transform[:6]), parse_crs(code or f"EPSG:{epsg}"))
+
+
+def _time(entry: ArchiveItem) -> datetime:
+    time = entry.item.datetime or entry.item.common_metadata.start_datetime
+    if time is None:
+        raise InvalidInput(f"scene {entry.item.id} has no time", "items need a datetime")
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _tile(properties: Mapping[str, Any], files: SceneFiles, scene: str) -> str:
+    found = re.search(r"_T?(\d{2}[A-Z]{3})_", scene)
+    return str(properties.get("grid:code") or properties.get("s2:mgrs_tile") or (found[1] if found else Path(files.scl).parent.name))
+
+
+def _datatake(properties: Mapping[str, Any]) -> str | None:
+    """Datatake without its baseline, which comes last in the id: ``GS2B_20220413T150759_026649``."""
+    value = properties.get("s2:datatake_id")
+    return re.sub(r"_N\d\d\.\d\d$", "", str(value)) if value else None
+
+
+def _sun_zenith(properties: Mapping[str, Any]) -> float | None:
+    elevation = _number(properties, "view:sun_elevation")
+    return _number(properties, "s2:mean_solar_zenith") if elevation is None else 90.0 - elevation
+
+
+def _number(properties: Mapping[str, Any], key: str) -> float | None:
+    value = properties.get(key)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _licence(stated: str | None) -> str:
+    """Sentinel data are free with a notice; archives call that "proprietary" or "other"."""
+    return stated if stated and stated.startswith("CC") else _COPERNICUS
