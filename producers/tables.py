@@ -1,0 +1,156 @@
+"""Reading tables of text: encoding, delimiter and decimal sign are found out, row numbers are kept."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cup4soil.errors import InvalidSamples, NotFound
+from cup4soil.products import file_checksum
+
+_DELIMITERS = (",", ";", "\t", "|")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_COMMA_NUMBER = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?")
+_MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "."})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as text. Row numbers count as a spreadsheet does: the header is row 1.
+
+    ``rows`` holds the rows that have a cell for every column; ``ragged`` maps the numbers of those that
+    do not to their count of cells, ``empty`` names the blank ones.
+    """
+
+    name: str
+    checksum: str
+    encoding: str
+    delimiter: str
+    columns: tuple[str, ...]
+    numbers: tuple[int, ...]
+    rows: tuple[tuple[str, ...], ...]
+    ragged: dict[int, int]
+    empty: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        """Rows below the header, of whatever kind."""
+        return len(self.rows) + len(self.ragged) + len(self.empty)
+
+    def column(self, name: str) -> list[str]:
+        """Cells of a column, stripped.
+
+        Raises:
+            NotFound: when there is no such column; the message lists those there are.
+            InvalidSamples: when two columns have this name.
+        """
+        if name not in self.columns:
+            raise NotFound(f"{self.name} has no column {name!r}", f"there are {', '.join(self.columns)}")
+        if self.columns.count(name) > 1:
+            raise InvalidSamples(
+                f"{self.name} has {self.columns.count(name)} columns {name!r}", "name each column once"
+            )
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Cells read as numbers: NaN where ``missing`` (blank, NA) and where ``wrong`` (no number)."""
+
+    values: NDArray[np.float64]
+    missing: NDArray[np.bool_]
+    wrong: NDArray[np.bool_]
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file: UTF-8 with or without byte order mark, else Latin-1; comma, semicolon, tab or bar.
+
+    Raises:
+        NotFound: when there is no such file.
+        InvalidSamples: when it is no table of text.
+    """
+    if not path.is_file():
+        raise NotFound(f"no samples at {path}", "give the path of a CSV file")
+    text, encoding = _decode(path)
+    header, _, _ = text.lstrip("\n").partition("\n")
+    delimiter = _delimiter(header)
+    try:
+        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise InvalidSamples(f"{path} is no CSV table: {error}", "mend its quoting") from error
+    if not records or len(records[0]) < 2:
+        raise InvalidSamples(f"{path} has no header of column names", "name the columns in row 1, parted by commas")
+    return _table(path, encoding, delimiter, records)
+
+
+def numbers_of(cells: Sequence[str], decimal_comma: bool) -> Numbers:
+    """Read cells as numbers. Blank cells and the usual words for a missing value are missing, not wrong."""
+    missing = np.array([cell.lower() in _MISSING for cell in cells], dtype=bool)
+    texts = [cell.replace(",", ".") if decimal_comma and _COMMA_NUMBER.fullmatch(cell) else cell for cell in cells]
+    values = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in texts], dtype=np.float64)
+    values[~np.isfinite(values)] = np.nan
+    return Numbers(values, missing, np.isnan(values) & ~missing)
+
+
+def has_decimal_comma(table: Table, columns: Sequence[str]) -> bool:
+    """True when the numbers of ``columns`` are written 1,5: in a table not parted by commas, and none as 1.5."""
+    if table.delimiter == ",":
+        return False
+    cells = [cell for column in columns for cell in table.column(column)]
+    with_comma = any(_COMMA_NUMBER.fullmatch(cell) for cell in cells)
+    return with_comma and not any("." in cell and _NUMBER.fullmatch(cell) for cell in cells)
+
+
+def _decode(path: Path) -> tuple[str, str]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidSamples(f"{path} cannot be read: {error.strerror}", "give a file you may read") from error
+    if not content.strip():
+        raise InvalidSamples(f"{path} is empty", "give a table with a header and one row for each sample")
+    if b"\x00" in content or content.startswith((b"PK", b"\xff\xfe", b"\xfe\xff")):
+        raise InvalidSamples(f"{path} is no table of text", "save it as CSV in UTF-8")
+    try:
+        return _unix(content.decode("utf-8-sig")), "utf-8"
+    except UnicodeDecodeError:
+        return _unix(content.decode("latin-1")), "latin-1"
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _delimiter(header: str) -> str:
+    outside = re.sub(r'"[^"]*"', "", header)
+    return max(_DELIMITERS, key=outside.count)
+
+
+def _table(path: Path, encoding: str, delimiter: str, records: list[list[str]]) -> Table:
+    columns = tuple(cell.strip() for cell in records[0])
+    numbers, rows, ragged, empty = [], [], {}, []
+    for number, record in enumerate(records[1:], 2):
+        cells = tuple(cell.strip() for cell in record)
+        if not any(cells):
+            empty.append(number)
+        elif len(cells) != len(columns):
+            ragged[number] = len(cells)
+        else:
+            numbers.append(number)
+            rows.append(cells)
+    return Table(
+        path.name,
+        file_checksum(path),
+        encoding,
+        delimiter,
+        columns,
+        tuple(numbers),
+        tuple(rows),
+        ragged,
+        tuple(empty),
+    )
