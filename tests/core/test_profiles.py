@@ -1,6 +1,7 @@
 """Depth harmonisation against a centimetre-by-centimetre oracle."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ TOP = Depth(0, 20)
 def layered(draw: st.DrawFn) -> tuple[list[int], list[int], list[float]]:
     """One profile of whole-centimetre layers with gaps."""
     edges = sorted(draw(st.sets(st.integers(0, 60), min_size=2, max_size=8)))
-    pairs = list(zip(edges[:-1], edges[1:], strict=True))
+    pairs = list(itertools.pairwise(edges))
     kept = draw(st.lists(st.sampled_from(pairs), min_size=1, unique=True))
     values = draw(st.lists(st.floats(0, 100), min_size=len(kept), max_size=len(kept)))
     return [a for a, _ in kept], [b for _, b in kept], values
@@ -32,7 +33,8 @@ def test_mean_and_coverage_equal_sampling_every_centimetre(profile, top, thickne
     at = [v for a, b, v in zip(upper, lower, values, strict=True) for cm in range(a, b) if top <= cm < top + thickness]
     result = harmonise(["p"] * len(upper), upper, lower, np.array(values)[:, None], depth, minimum_coverage=1e-6)
     if not at:
-        assert result.ids == () and dict(result.rejected) == {"p": 0.0}
+        assert result.ids == ()
+        assert dict(result.rejected) == {"p": 0.0}
         return
     assert result.values[0, 0] == pytest.approx(np.mean(at), abs=1e-9)
     assert result.coverage[0] == pytest.approx(len(at) / thickness)
@@ -70,12 +72,14 @@ def test_profiles_keep_their_order_and_thin_ones_are_rejected_with_their_share()
 def test_a_layer_with_any_missing_value_counts_as_uncovered_for_all_columns():
     values = np.array([[10.0, 90.0], [30.0, np.nan]])
     result = harmonise(["a", "a"], [0, 10], [10, 20], values, TOP)
-    assert result.values.tolist() == [[10.0, 90.0]] and result.coverage.tolist() == [0.5]
+    assert result.values.tolist() == [[10.0, 90.0]]
+    assert result.coverage.tolist() == [0.5]
 
 
 def test_no_rows_give_no_profiles():
     result = harmonise([], [], [], np.empty((0, 2)), TOP)
-    assert result.ids == () and result.values.shape == (0, 2)
+    assert result.ids == ()
+    assert result.values.shape == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,8 @@ def test_faulty_layers_are_named(upper, lower, value, message):
 
 def test_an_overlap_within_the_tolerance_is_let_pass():
     result = harmonise(["p", "p"], [0, 9.995], [10, 20], np.array([[1.0], [3.0]]), TOP)
-    assert result.coverage[0] == 1.0 and result.values[0, 0] == pytest.approx(2.0, abs=1e-3)
+    assert result.coverage[0] == 1.0
+    assert result.values[0, 0] == pytest.approx(2.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
@@ -123,7 +128,8 @@ def test_overlapping_names_every_layer_that_reaches_into_an_earlier_one(rows):
         return ids[i] == ids[j] and min(lower[i], lower[j]) > max(upper[i], upper[j])
 
     expected = {j for at, j in enumerate(order) if any(shared(i, j) for i in order[:at])}
-    assert {later for _, later in pairs} == expected and len(pairs) == len(expected)
+    assert {later for _, later in pairs} == expected
+    assert len(pairs) == len(expected)
     assert all(shared(*pair) for pair in pairs)
 
 
@@ -141,4 +147,5 @@ def test_real_profiles_harmonise(shared_data: Path):
     oc = np.array([[float(rows[i]["OC"])] for i in keep])
     result = harmonise([ids[i] for i in keep], upper[keep], lower[keep], oc, TOP)
     assert len(result.ids) + len(result.rejected) == len({ids[i] for i in keep})
-    assert len(result.ids) > 80 and oc.min() <= result.values.min() <= result.values.max() <= oc.max()
+    assert len(result.ids) > 80
+    assert oc.min() <= result.values.min() <= result.values.max() <= oc.max()
