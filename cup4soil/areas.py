@@ -124,7 +124,9 @@ def _geometries(document: Mapping[str, Any], name: str) -> list[BaseGeometry]:
     try:
         return [shape(part) for part in parts]
     except (shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InvalidArea(f"{name} holds a geometry that cannot be read: {error}", "give a Polygon or MultiPolygon") from error
+        raise InvalidArea(
+            f"{name} holds a geometry that cannot be read: {error}", "give a Polygon or MultiPolygon"
+        ) from error
 
 
 def _polygons(geometry: BaseGeometry, name: str) -> list[Polygon]:
@@ -149,4 +151,6 @@ def _check_polygon(polygon: Polygon, crs: CRS, name: str) -> None:
             "give longitude before latitude, and cut an area at the antimeridian into two polygons",
         )
     if right - left > 180:
-        raise InvalidArea(f"{name} spans {right - left:.0f} degrees of longitude", "cut an area at the antimeridian into two polygons")
+        raise InvalidArea(
+            f"{name} spans {right - left:.0f} degrees of longitude", "cut an area at the antimeridian into two polygons"
+        )

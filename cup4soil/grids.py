@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from affine import Affine
-from odc.geo.crs import CRS, CRSError
+from odc.geo import CRS
 from odc.geo.geobox import GeoBox
+from pyproj.exceptions import CRSError
 
 from cup4soil.errors import InvalidInput, LimitExceeded
 
@@ -33,7 +34,9 @@ class Bounds:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(v) for v in self.astuple()):
-            raise InvalidInput(f"bounding box {self.astuple()} is not finite", "give four numbers: west south east north")
+            raise InvalidInput(
+                f"bounding box {self.astuple()} is not finite", "give four numbers: west south east north"
+            )
         if not (self.left < self.right and self.bottom < self.top):
             raise InvalidInput(
                 f"bounding box {' '.join(f'{v:g}' for v in self.astuple())} has swapped or equal corners",
@@ -86,6 +89,14 @@ def crs_code(crs: CRS) -> str:
     return f"EPSG:{crs.epsg}" if crs.epsg is not None else str(crs)
 
 
+def crs_of(geobox: GeoBox) -> CRS:
+    """CRS of a grid that must have one."""
+    crs = geobox.crs
+    if crs is None:
+        raise ValueError("this grid needs a CRS")
+    return crs
+
+
 def aligned_geobox(bounds: Bounds, crs: CRS, resolution_m: float, *, max_cells: int | None = None) -> GeoBox:
     """The smallest grid that covers ``bounds`` with edges on multiples of ``resolution_m``.
 
@@ -120,14 +131,16 @@ def european_tile(name: str, resolution_m: float = 20.0) -> GeoBox:
     """
     match = _TILE_NAME.fullmatch(name)
     if match is None or int(match[1]) % 2 or int(match[2]) % 2:
-        raise InvalidInput(f"{name!r} is no tile of the European grid", "give easting-northing in 100 km, such as 0028-0048")
+        raise InvalidInput(
+            f"{name!r} is no tile of the European grid", "give easting-northing in 100 km, such as 0028-0048"
+        )
     left, bottom = int(match[1]) * _TILE_UNIT_M, int(match[2]) * _TILE_UNIT_M
     return aligned_geobox(Bounds(left, bottom, left + TILE_SIZE_M, bottom + TILE_SIZE_M), EUROPEAN_CRS, resolution_m)
 
 
 def european_tile_name(easting_m: float, northing_m: float) -> str:
     """Name of the 200 km tile that holds a point of EPSG:3035."""
-    corner = [int(math.floor(v / TILE_SIZE_M)) * (TILE_SIZE_M // _TILE_UNIT_M) for v in (easting_m, northing_m)]
+    corner = [math.floor(v / TILE_SIZE_M) * (TILE_SIZE_M // _TILE_UNIT_M) for v in (easting_m, northing_m)]
     return f"{corner[0]:04d}-{corner[1]:04d}"
 
 

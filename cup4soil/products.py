@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cup4soil.areas import WGS84, footprint
 from cup4soil.errors import NotFound, StoreError
-from cup4soil.grids import Bounds, crs_code
+from cup4soil.grids import Bounds, crs_code, crs_of
 
 RECORD_FILE = "product.json"
 type ProductKind = Literal["composite", "soil-map", "model", "samples"]
@@ -151,14 +151,16 @@ class Extent(Frozen):
     @classmethod
     def of_grid(cls, geobox: GeoBox) -> Self:
         """Extent of a raster on ``geobox``."""
-        if geobox.crs is None:
-            raise ValueError("a grid of a product needs a CRS")
         left, bottom, right, top = geobox.boundingbox.bbox
-        geometry = footprint(Bounds(left, bottom, right, top), geobox.crs)
+        geometry = footprint(Bounds(left, bottom, right, top), crs_of(geobox))
         a, b, c, d, e, f = tuple(geobox.affine)[:6]
         return cls(
-            geometry=geometry, bbox=_bbox(geometry), crs=crs_code(geobox.crs), shape=(geobox.shape[0], geobox.shape[1]),
-            transform=(a, b, c, d, e, f), grid_bbox=(left, bottom, right, top),
+            geometry=geometry,
+            bbox=_bbox(geometry),
+            crs=crs_code(crs_of(geobox)),
+            shape=(geobox.shape[0], geobox.shape[1]),
+            transform=(a, b, c, d, e, f),
+            grid_bbox=(left, bottom, right, top),
         )
 
     @classmethod
@@ -211,7 +213,9 @@ class ProductRecord(Frozen):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise NotFound(f"product {self.id} has no layer {name!r}", f"use one of {', '.join(x.name for x in self.layers)}")
+        raise NotFound(
+            f"product {self.id} has no layer {name!r}", f"use one of {', '.join(x.name for x in self.layers)}"
+        )
 
     def write(self, folder: Path) -> Path:
         """Write the record as ``product.json`` into ``folder`` and return its path."""
@@ -243,7 +247,12 @@ def product_id(prefix: str, algorithm: Algorithm, sources: Iterable[Source]) -> 
     order, so that a rerun finds its own result, in any store and on any machine.
     """
     identities = sorted(_canonical(source.identity()) for source in sources)
-    origin = {"algorithm": algorithm.name, "version": algorithm.version, "parameters": algorithm.parameters, "sources": identities}
+    origin = {
+        "algorithm": algorithm.name,
+        "version": algorithm.version,
+        "parameters": algorithm.parameters,
+        "sources": identities,
+    }
     return f"{prefix}-{hashlib.sha256(_canonical(origin).encode()).hexdigest()[:12]}"
 
 

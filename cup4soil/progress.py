@@ -18,6 +18,6 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def step(self, title: str, total: int) -> AbstractContextManager[Advance]:
+    def step(self, title: str, total: int) -> AbstractContextManager[Advance]:  # noqa: ARG002
         """See :class:`Progress`."""
         return nullcontext(lambda: None)

@@ -52,7 +52,10 @@ def archive_items(source: str, query: ArchiveQuery) -> list[ArchiveItem]:
     """
     items = _from_api(source, query) if is_remote(source) else _from_catalog(Path(source))
     if not items:
-        raise NoData(f"{source} holds no scene" + (" for this area and time" if is_remote(source) else ""), "check source, area and period")
+        raise NoData(
+            f"{source} holds no scene" + (" for this area and time" if is_remote(source) else ""),
+            "check source, area and period",
+        )
     return items
 
 
@@ -60,14 +63,21 @@ def _from_api(url: str, query: ArchiveQuery) -> list[ArchiveItem]:
     try:
         client = Client.open(url)
         search = client.search(
-            collections=list(query.collections), datetime=_interval(query), limit=200, max_items=query.max_items,
+            collections=list(query.collections),
+            datetime=_interval(query),
+            limit=200,
+            max_items=query.max_items,
             intersects=mapping(query.area) if query.area is not None else None,
         )
         return [ArchiveItem(item, None, None) for item in search.items()]
     except (APIError, requests.RequestException) as error:
-        raise InvalidInput(f"{url} does not answer as a STAC API: {error}", "give the landing page of a STAC API") from error
+        raise InvalidInput(
+            f"{url} does not answer as a STAC API: {error}", "give the landing page of a STAC API"
+        ) from error
     except _CANNOT_READ as error:
-        raise InvalidInput(f"{url} gives no usable STAC: {error}", "give the landing page of a STAC API with item search") from error
+        raise InvalidInput(
+            f"{url} gives no usable STAC: {error}", "give the landing page of a STAC API with item search"
+        ) from error
 
 
 def _interval(query: ArchiveQuery) -> str | None:
@@ -83,9 +93,13 @@ def _from_catalog(path: Path) -> list[ArchiveItem]:
         root = pystac.read_file(str(path.resolve()))
         items = list(_walk(root))
     except FileNotFoundError as error:
-        raise NotFound(f"{path} links to {error.filename or error}, which does not exist", "mend the catalog") from error
+        raise NotFound(
+            f"{path} links to {error.filename or error}, which does not exist", "mend the catalog"
+        ) from error
     except _CANNOT_READ as error:
-        raise InvalidInput(f"{path} cannot be read as STAC: {error}", "give a STAC catalog, collection or item collection") from error
+        raise InvalidInput(
+            f"{path} cannot be read as STAC: {error}", "give a STAC catalog, collection or item collection"
+        ) from error
     return items
 
 

@@ -23,7 +23,12 @@ from lxml import etree
 from cup4soil.errors import InvalidInput, MissingOffset
 
 _APPLIED = "earthsearch:boa_offset_applied"
-_BASELINE_KEYS = ("s2:processing_baseline", "processing:version", "earthsearch:processing_baseline", "sentinel2:processing_baseline")
+_BASELINE_KEYS = (
+    "s2:processing_baseline",
+    "processing:version",
+    "earthsearch:processing_baseline",
+    "sentinel2:processing_baseline",
+)
 _FIRST_WITH_OFFSET = 4.0
 _DN_PER_REFLECTANCE = 10_000.0
 _SAFE_ASSETS = ("product_metadata", "product-metadata", "safe_manifest_metadata")
@@ -40,7 +45,13 @@ class Scaling:
     origin: str
 
 
-def scaling_of(band: str, asset: Mapping[str, Any], properties: Mapping[str, Any], safe: Mapping[str, float] | None, setting: float | None) -> Scaling:
+def scaling_of(
+    band: str,
+    asset: Mapping[str, Any],
+    properties: Mapping[str, Any],
+    safe: Mapping[str, float] | None,
+    setting: float | None,
+) -> Scaling:
     """Scaling of one band of one scene.
 
     Args:
@@ -97,9 +108,10 @@ def safe_offsets(path: Path) -> dict[str, float]:
     except (OSError, etree.XMLSyntaxError) as error:
         raise InvalidInput(f"{path} is no readable product metadata: {error}", "fetch it again") from error
     if not str(root.tag).endswith("Level-2A_User_Product"):
-        raise InvalidInput(f"{path} is no Sentinel-2 L2A product metadata", "name the file MTD_MSIL2A.xml of the product")
-    found = {_SAFE_BANDS[int(node.get("band_id", "0"))]: float(node.text or 0) for node in root.iter("BOA_ADD_OFFSET")}
-    return found
+        raise InvalidInput(
+            f"{path} is no Sentinel-2 L2A product metadata", "name the file MTD_MSIL2A.xml of the product"
+        )
+    return {_SAFE_BANDS[int(node.get("band_id", "0"))]: float(node.text or 0) for node in root.iter("BOA_ADD_OFFSET")}
 
 
 def local_safe_metadata(assets: Mapping[str, Mapping[str, Any]], folder: Path | None) -> Path | None:

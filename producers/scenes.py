@@ -39,7 +39,8 @@ _ALIASES = {
 _SUFFIX = re.compile(r"[-_](?:(\d+)m|jp2)$")
 _SAME_OVERPASS = timedelta(minutes=20)
 _COPERNICUS = "Copernicus-Sentinel"
-_READABLE_RESOLUTIONS_M = (10, 20)
+# What is not stated is left for the reader to find out.
+_READABLE_RESOLUTIONS_M = (None, 10, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,26 @@ class Scene:
     def source(self) -> Source:
         """The scene as a source of a product; its checksum covers what was read of the item."""
         offsets = {band: scaling.offset_dn for band, scaling in self.scalings.items()}
-        facts = {"time": self.time.isoformat(), "offsets": offsets, "zenith": self.sun_zenith_deg, "gain": self.scalings["B02"].gain}
+        facts = {
+            "time": self.time.isoformat(),
+            "offsets": offsets,
+            "zenith": self.sun_zenith_deg,
+            "gain": self.scalings["B02"].gain,
+        }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         uniform = set(offsets.values())
         return Source(
-            role="scene", id=f"{self.collection}/{self.id}", title=self.id, href=self.href,
-            version=None if self.baseline is None else f"{self.baseline:05.2f}", checksum=f"sha256:{digest}", licence=self.licence,
+            role="scene",
+            id=f"{self.collection}/{self.id}",
+            title=self.id,
+            href=self.href,
+            version=None if self.baseline is None else f"{self.baseline:05.2f}",
+            checksum=f"sha256:{digest}",
+            licence=self.licence,
             properties={
-                "datetime": self.time.isoformat(), "platform": self.platform, "cloud_cover_percent": self.cloud_cover,
+                "datetime": self.time.isoformat(),
+                "platform": self.platform,
+                "cloud_cover_percent": self.cloud_cover,
                 "sun_zenith_deg": self.sun_zenith_deg,
                 "boa_offset_dn": uniform.pop() if len(uniform) == 1 else offsets,
                 "boa_offset_from": self.scalings["B02"].origin,
@@ -90,11 +103,22 @@ class Overpass:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a scene is left out: a reason that many may share, and what is particular to this one."""
+
+    reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """Overpasses in the order of time, and why the other scenes were left out."""
 
     overpasses: tuple[Overpass, ...]
-    rejected: Mapping[str, str]
+    rejected: Mapping[str, Rejection]
     without_sun_angle: int
 
     @property
@@ -121,7 +145,7 @@ def select_scenes(items: Iterable[ArchiveItem], wanted: SceneFilter) -> Selectio
         NotFound: when a scene lacks a band.
         MissingOffset: when nothing tells a scene's radiometric offset.
     """
-    rejected: dict[str, str] = {}
+    rejected: dict[str, Rejection] = {}
     scenes = []
     for entry in sorted(items, key=lambda e: e.item.id):
         reason = _unwanted(entry, wanted)
@@ -137,55 +161,64 @@ def resolve_scene(entry: ArchiveItem, boa_offset_dn: float | None = None) -> Sce
     """The scene behind an item; see :func:`select_scenes` for the errors."""
     item = entry.item
     assets = {key: asset.to_dict() for key, asset in item.assets.items()}
-    named = {band: _find_asset(band, assets, item.id) for band in (*BANDS, "SCL")}
+    names = {band: _find_asset(band, assets, item.id) for band in (*BANDS, "SCL")}
     metadata = local_safe_metadata(assets, entry.folder)
     safe = safe_offsets(metadata) if metadata else None
-    scalings = {band: scaling_of(band, assets[named[band]], item.properties, safe, boa_offset_dn) for band in BANDS}
+    scalings = {band: scaling_of(band, assets[names[band]], item.properties, safe, boa_offset_dn) for band in BANDS}
     bands = {
-        band: BandFile(_readable(assets[named[band]], entry), s.gain, s.offset_dn, _nodata(assets[named[band]]))
+        band: BandFile(_readable(assets[names[band]], entry), s.gain, s.offset_dn, _nodata(assets[names[band]]))
         for band, s in scalings.items()
     }
-    files = SceneFiles(item.id, bands, _readable(assets[named["SCL"]], entry))
+    files = SceneFiles(item.id, bands, _readable(assets[names["SCL"]], entry))
     href = item.get_self_href()
     return Scene(
-        id=item.id, collection=item.collection_id or "scenes", time=_time(entry), platform=str(item.properties.get("platform", "sentinel-2")),
-        tile=_tile(item.properties, files, item.id), datatake=_datatake(item.properties),
-        baseline=processing_baseline(item.properties), cloud_cover=_number(item.properties, "eo:cloud_cover"),
-        sun_zenith_deg=_sun_zenith(item.properties), geometry=shape(item.geometry), files=files,
-        grid=_grid(item.properties, assets[named["SCL"]]) or scene_grid(files), scalings=scalings, href=href,
-        licence=_licence(entry.licence), simulated=bool(item.properties.get("cup4soil:simulated", False)),
+        id=item.id,
+        collection=item.collection_id or "scenes",
+        time=_time(entry),
+        platform=str(item.properties.get("platform", "sentinel-2")),
+        tile=_tile(item.properties, files, item.id),
+        datatake=_datatake(item.properties),
+        baseline=processing_baseline(item.properties),
+        cloud_cover=_number(item.properties, "eo:cloud_cover"),
+        sun_zenith_deg=_sun_zenith(item.properties),
+        geometry=shape(item.geometry),
+        files=files,
+        grid=_grid(item.properties, assets[names["SCL"]]) or scene_grid(files),
+        scalings=scalings,
+        href=href,
+        licence=_licence(entry.licence),
+        simulated=bool(item.properties.get("cup4soil:simulated", False)),
     )
 
 
-def _unwanted(entry: ArchiveItem, wanted: SceneFilter) -> str | None:
+def _unwanted(entry: ArchiveItem, wanted: SceneFilter) -> Rejection | None:
     item = entry.item
     if item.geometry is None:
-        return "no geometry"
+        return Rejection("no geometry")
     time = _time(entry)
     if (wanted.start and time < wanted.start) or (wanted.end and time > wanted.end):
-        return "outside the period"
+        return Rejection("outside the period")
     if wanted.area is not None and not shape(item.geometry).intersects(wanted.area):
-        return "outside the area"
+        return Rejection("outside the area")
     cloud = _number(item.properties, "eo:cloud_cover")
     if cloud is not None and cloud > wanted.max_cloud_percent:
-        return f"cloud cover {cloud:.1f} % above {wanted.max_cloud_percent:g} %"
+        return Rejection("too cloudy", f"{cloud:.1f} % above {wanted.max_cloud_percent:g} %")
     zenith = _sun_zenith(item.properties)
     if zenith is not None and zenith > MAX_SUN_ZENITH_DEG:
-        return f"sun zenith {zenith:.1f} degrees above {MAX_SUN_ZENITH_DEG:g}"
+        return Rejection("sun too low", f"zenith {zenith:.1f} degrees above {MAX_SUN_ZENITH_DEG:g}")
     return None
 
 
-def _newest_baselines(scenes: list[Scene], rejected: dict[str, str]) -> list[Scene]:
+def _newest_baselines(scenes: list[Scene], rejected: dict[str, Rejection]) -> list[Scene]:
     """Of the same tile seen in the same pass, only the newest processing baseline."""
-    kept: dict[tuple[object, ...], Scene] = {}
-    for scene in scenes:
+    newest: dict[tuple[object, ...], Scene] = {}
+    for scene in sorted(scenes, key=lambda s: (s.baseline or 0.0, s.id)):
         key = (scene.datatake or (scene.platform, scene.time.replace(microsecond=0)), scene.tile)
-        other = kept.get(key)
-        if other is None or (scene.baseline or 0.0) > (other.baseline or 0.0):
-            kept[key], scene = scene, other  # type: ignore[assignment]
-        if scene is not None:
-            rejected[scene.id] = "same datatake in a newer processing baseline"
-    return list(kept.values())
+        older = newest.get(key)
+        if older is not None:
+            rejected[older.id] = Rejection("older processing baseline", f"of the datatake of {scene.id}")
+        newest[key] = scene
+    return list(newest.values())
 
 
 def _overpasses(scenes: list[Scene]) -> tuple[Overpass, ...]:
@@ -196,30 +229,32 @@ def _overpasses(scenes: list[Scene]) -> tuple[Overpass, ...]:
             groups[-1].append(scene)
         else:
             groups.append([scene])
-    return tuple(sorted((Overpass(group[0].time, tuple(group)) for group in groups), key=lambda o: (o.time, o.scenes[0].id)))
+    return tuple(
+        sorted((Overpass(group[0].time, tuple(group)) for group in groups), key=lambda o: (o.time, o.scenes[0].id))
+    )
 
 
 def _find_asset(band: str, assets: Mapping[str, Mapping[str, Any]], scene: str) -> str:
     """Name of the asset that holds ``band``: by its own name first, then by its band's name or common name."""
-    for names in (_key_names, _band_names, _common_names):
-        found = [key for key, asset in assets.items() if names(key, asset) & _ALIASES[band] and _resolution(key, asset) in (None, *_READABLE_RESOLUTIONS_M)]
+    readable = {key: asset for key, asset in assets.items() if _resolution(key, asset) in _READABLE_RESOLUTIONS_M}
+    for fields in ((), ("name",), ("eo:common_name", "common_name")):
+        found = [key for key, asset in readable.items() if _names(key, asset, fields) & _ALIASES[band]]
         if found:
-            return min(found, key=lambda key: (str(assets[key].get("type", "")).endswith("jp2"), _resolution(key, assets[key]) or 0, key))
+            return min(found, key=lambda key: _preference(key, assets[key]))
     raise NotFound(f"scene {scene} has no asset for band {band}", f"its assets are {', '.join(sorted(assets))}")
 
 
-def _key_names(key: str, asset: Mapping[str, Any]) -> set[str]:
-    return {_SUFFIX.sub("", key.lower())}
-
-
-def _band_names(key: str, asset: Mapping[str, Any]) -> set[str]:
+def _names(key: str, asset: Mapping[str, Any], fields: tuple[str, ...]) -> set[str]:
+    """What an asset is called: by ``fields`` of its only band, or by its key where none are given."""
+    if not fields:
+        return {_SUFFIX.sub("", key.lower())}
     bands = asset.get("bands") or asset.get("eo:bands") or []
-    return {str(bands[0].get("name", "")).lower()} if len(bands) == 1 else set()
+    return {str(bands[0].get(field, "")).lower() for field in fields} if len(bands) == 1 else set()
 
 
-def _common_names(key: str, asset: Mapping[str, Any]) -> set[str]:
-    bands = asset.get("bands") or asset.get("eo:bands") or []
-    return {str(b) for b in (bands[0].get("eo:common_name"), bands[0].get("common_name")) if b} if len(bands) == 1 else set()
+def _preference(key: str, asset: Mapping[str, Any]) -> tuple[bool, int, str]:
+    """GeoTIFF before JPEG 2000, fine before coarse."""
+    return str(asset.get("type", "")).endswith("jp2"), _resolution(key, asset) or 0, key
 
 
 def _resolution(key: str, asset: Mapping[str, Any]) -> int | None:
@@ -227,7 +262,11 @@ def _resolution(key: str, asset: Mapping[str, Any]) -> int | None:
     if suffix and suffix[1]:
         return int(suffix[1])
     transform = asset.get("proj:transform")
-    stated = abs(transform[0]) if transform else asset.get("gsd") or (asset.get("raster:bands") or [{}])[0].get("spatial_resolution")
+    stated = (
+        abs(transform[0])
+        if transform
+        else asset.get("gsd") or (asset.get("raster:bands") or [{}])[0].get("spatial_resolution")
+    )
     return round(stated) if stated else None
 
 
@@ -245,7 +284,10 @@ def _readable(asset: Mapping[str, Any], entry: ArchiveItem) -> str:
     if href.startswith("s3://"):
         return f"/vsis3/{href.removeprefix('s3://')}"
     if entry.folder is None or "://" in href:
-        raise InvalidInput(f"scene {entry.item.id} points to {href!r}", "assets have to be http(s) or s3 addresses, or files beside a local catalog")
+        raise InvalidInput(
+            f"scene {entry.item.id} points to {href!r}",
+            "assets have to be http(s) or s3 addresses, or files beside a local catalog",
+        )
     path = entry.folder / href
     if not path.is_file():
         raise NotFound(f"scene {entry.item.id} lacks its file {path}", "fetch it, or leave the scene out")
@@ -270,7 +312,11 @@ def _time(entry: ArchiveItem) -> datetime:
 
 def _tile(properties: Mapping[str, Any], files: SceneFiles, scene: str) -> str:
     found = re.search(r"_T?(\d{2}[A-Z]{3})_", scene)
-    return str(properties.get("grid:code") or properties.get("s2:mgrs_tile") or (found[1] if found else Path(files.scl).parent.name))
+    return str(
+        properties.get("grid:code")
+        or properties.get("s2:mgrs_tile")
+        or (found[1] if found else Path(files.scl).parent.name)
+    )
 
 
 def _datatake(properties: Mapping[str, Any]) -> str | None:

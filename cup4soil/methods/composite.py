@@ -83,8 +83,17 @@ def composite_block(
     flags = np.zeros((dates, rows, cols), dtype=np.uint8)
     ever_bare = np.zeros((rows, cols), dtype=np.bool_)
     _select(
-        stack, threshold.astype(np.float64), rules.sigma_bare, rules.sigma_valid, rules.least_excess_dn,
-        BANDS.index("B02"), BANDS.index("B04"), BANDS.index("B08"), BANDS.index("B12"), flags, ever_bare,
+        stack,
+        threshold.astype(np.float64),
+        rules.sigma_bare,
+        rules.sigma_valid,
+        rules.least_excess_dn,
+        BANDS.index("B02"),
+        BANDS.index("B04"),
+        BANDS.index("B08"),
+        BANDS.index("B12"),
+        flags,
+        ever_bare,
     )
     present = ~np.isnan(stack[:, 0])
     vpc = present.sum(axis=0, dtype=np.int32)
@@ -175,7 +184,7 @@ def _select(stack, threshold, sigma_bare, sigma_valid, excess, b02, b04, b08, b1
 
 @numba.njit(cache=True, nogil=True)
 def _upper_limit(values, n, work, sigma, excess):  # type: ignore[no-untyped-def]
-    """Largest value that is no outlier among the first ``n`` of ``values``; both conditions must be passed to drop one."""
+    """Largest B02 among the first ``n`` of ``values`` that is kept: an outlier is above both limits."""
     work[:n] = values[:n]
     middle = _median(work, n)
     for i in range(n):
@@ -244,7 +253,9 @@ def _accumulate(stack, flags, flag, mean, std):  # type: ignore[no-untyped-def]
                     std[band, row, col] = np.sqrt(max(0.0, variance))
 
 
-def _moments(stack: NDArray[np.float32], flags: NDArray[np.uint8], flag: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _moments(
+    stack: NDArray[np.float32], flags: NDArray[np.uint8], flag: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     shape = stack.shape[1:]
     mean = np.full(shape, np.nan, dtype=np.float32)
     std = np.full(shape, np.nan, dtype=np.float32)

@@ -16,7 +16,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
 from cup4soil.errors import InvalidRaster, NotFound
-from cup4soil.grids import crs_code
+from cup4soil.grids import crs_code, crs_of
 
 # Remote folders are never listed, and what is read once is not read again.
 GDAL_OPTIONS = {
@@ -78,8 +78,11 @@ def raster_info(source: Path | str) -> RasterInfo:
         default = [stem] if dataset.count == 1 else [f"{stem}_{i + 1}" for i in range(dataset.count)]
         names = tuple(given or name for given, name in zip(dataset.descriptions, default, strict=True))
         return RasterInfo(
-            GeoBox(dataset.shape, transform, raster_crs(dataset)), names,
-            tuple(dataset.nodatavals), tuple(dataset.scales), tuple(dataset.offsets),
+            GeoBox(dataset.shape, transform, raster_crs(dataset)),
+            names,
+            tuple(dataset.nodatavals),
+            tuple(dataset.scales),
+            tuple(dataset.offsets),
         )
 
 
@@ -99,12 +102,18 @@ def read_on_grid(source: Path | str, geobox: GeoBox, *, categorical: bool = Fals
     with open_raster(source) as dataset:
         if dataset.crs is None:
             raise InvalidRaster(f"{source} has no CRS", "assign the right one")
-        if geobox.crs is None:
-            raise ValueError("the target grid needs a CRS")
         missing = dataset.nodata if dataset.nodata is not None else np.nan
         with WarpedVRT(
-            dataset, crs=crs_code(geobox.crs), transform=geobox.affine, height=geobox.shape[0], width=geobox.shape[1],
-            resampling=resampling, dtype="float32", src_nodata=dataset.nodata, nodata=missing, add_alpha=False,
+            dataset,
+            crs=crs_code(crs_of(geobox)),
+            transform=geobox.affine,
+            height=geobox.shape[0],
+            width=geobox.shape[1],
+            resampling=resampling,
+            dtype="float32",
+            src_nodata=dataset.nodata,
+            nodata=missing,
+            add_alpha=False,
         ) as warped:
             values = warped.read(out_dtype="float32")
             if dataset.nodata is None:
@@ -118,7 +127,7 @@ def read_at_points(source: Path | str, x: NDArray[np.float64], y: NDArray[np.flo
     ``x`` and ``y`` are in the raster's CRS.
     """
     with open_raster(source) as dataset:
-        cols, rows = ~dataset.transform * (np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+        cols, rows = ~dataset.transform @ (np.asarray(x, dtype=float), np.asarray(y, dtype=float))
         rows, cols = np.floor(rows), np.floor(cols)
         inside = (rows >= 0) & (rows < dataset.height) & (cols >= 0) & (cols < dataset.width)
         values = np.full((dataset.count, rows.size), np.nan, dtype=np.float32)

@@ -19,7 +19,7 @@ from rasterio.windows import Window as RasterioWindow
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidRaster
-from cup4soil.grids import Bounds, aligned_geobox, crs_code
+from cup4soil.grids import Bounds, aligned_geobox, crs_code, crs_of
 from cup4soil.methods.bare_soil import BANDS, DILATION_MARGIN, invalid_scl
 from cup4soil.rasters.reading import GDAL_OPTIONS, raster_crs
 
@@ -79,7 +79,9 @@ def scene_grid(scene: SceneFiles) -> GeoBox:
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(scene.scl) as dataset:
             return GeoBox(dataset.shape, dataset.transform, raster_crs(dataset))
     except (RasterioError, AttributeError) as error:
-        raise InvalidRaster(f"scene {scene.id} has no readable grid: {error}", "fetch it again or leave it out") from error
+        raise InvalidRaster(
+            f"scene {scene.id} has no readable grid: {error}", "fetch it again or leave it out"
+        ) from error
 
 
 def cells_inside(area: BaseGeometry, geobox: GeoBox) -> NDArray[np.bool_]:
@@ -99,7 +101,7 @@ def _read(scene: SceneFiles, geobox: GeoBox) -> NDArray[np.float32]:
         invalid = _invalid_cells(dataset, native)
     stack = np.empty((len(BANDS), *native.shape), dtype=np.float32)
     for index, name in enumerate(BANDS):
-        stack[index] = _read_band(scene, scene.bands[name], native)
+        stack[index] = _read_band(scene.bands[name], native)
     stack[:, invalid] = np.nan
     if native == geobox:
         return stack
@@ -111,8 +113,9 @@ def _native_geobox(dataset: DatasetReader, geobox: GeoBox) -> GeoBox | None:
     crs = raster_crs(dataset)
     if crs == geobox.crs and _on_grid(dataset, geobox):
         return geobox
-    assert geobox.crs is not None
-    left, bottom, right, top = transform_bounds(crs_code(geobox.crs), crs_code(crs), *geobox.boundingbox.bbox, densify_pts=21)
+    left, bottom, right, top = transform_bounds(
+        crs_code(crs_of(geobox)), crs_code(crs), *geobox.boundingbox.bbox, densify_pts=21
+    )
     margin = 2 * NATIVE_RESOLUTION_M
     left, right = max(left - margin, dataset.bounds.left), min(right + margin, dataset.bounds.right)
     bottom, top = max(bottom - margin, dataset.bounds.bottom), min(top + margin, dataset.bounds.top)
@@ -120,7 +123,7 @@ def _native_geobox(dataset: DatasetReader, geobox: GeoBox) -> GeoBox | None:
         return None
     x0, y0 = dataset.transform.c % NATIVE_RESOLUTION_M, dataset.transform.f % NATIVE_RESOLUTION_M
     shifted = aligned_geobox(Bounds(left - x0, bottom - y0, right - x0, top - y0), crs, NATIVE_RESOLUTION_M)
-    return GeoBox(shifted.shape, rasterio.Affine.translation(x0, y0) * shifted.affine, crs)
+    return GeoBox(shifted.shape, rasterio.Affine.translation(x0, y0) @ shifted.affine, crs)
 
 
 def _on_grid(dataset: DatasetReader, geobox: GeoBox) -> bool:
@@ -139,7 +142,7 @@ def _invalid_cells(dataset: DatasetReader, native: GeoBox) -> NDArray[np.bool_]:
     return invalid_scl(classes)[margin:-margin, margin:-margin]
 
 
-def _read_band(scene: SceneFiles, band: BandFile, native: GeoBox) -> NDArray[np.float32]:
+def _read_band(band: BandFile, native: GeoBox) -> NDArray[np.float32]:
     """A band in DN on the 20 m grid; finer cells are averaged over those that are not nodata, without rounding."""
     with rasterio.open(band.href) as dataset:
         stored = _read_window(dataset, native, 0, band.nodata)
@@ -180,10 +183,11 @@ def _read_window(dataset: DatasetReader, native: GeoBox, margin: int, fill: floa
 def _warp(stack: NDArray[np.float32], native: GeoBox, geobox: GeoBox) -> NDArray[np.float32]:
     out = np.full((stack.shape[0], *geobox.shape), np.nan, dtype=np.float32)
     valid = np.zeros(geobox.shape, dtype=np.uint8)
-    assert native.crs is not None and geobox.crs is not None
     common = {
-        "src_transform": native.affine, "src_crs": crs_code(native.crs),
-        "dst_transform": geobox.affine, "dst_crs": crs_code(geobox.crs),
+        "src_transform": native.affine,
+        "src_crs": crs_code(crs_of(native)),
+        "dst_transform": geobox.affine,
+        "dst_crs": crs_code(crs_of(geobox)),
     }
     reproject(stack, out, src_nodata=np.nan, dst_nodata=np.nan, resampling=Resampling.bilinear, **common)
     reproject((~np.isnan(stack[0])).astype(np.uint8), valid, resampling=Resampling.nearest, **common)

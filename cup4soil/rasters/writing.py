@@ -16,11 +16,18 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from cup4soil.errors import StoreError
-from cup4soil.grids import Window, crs_code
+from cup4soil.grids import Window, crs_code, crs_of
 from cup4soil.products import Layer, Statistics
 
 BLOCK_SIZE = 512
-_COG = {"compress": "DEFLATE", "predictor": "YES", "level": "6", "blocksize": str(BLOCK_SIZE), "bigtiff": "IF_SAFER", "num_threads": "1"}
+_COG = {
+    "compress": "DEFLATE",
+    "predictor": "YES",
+    "level": "6",
+    "blocksize": str(BLOCK_SIZE),
+    "bigtiff": "IF_SAFER",
+    "num_threads": "1",
+}
 
 
 class _Running:
@@ -47,7 +54,9 @@ class _Running:
         spread = math.sqrt(max(0.0, self.squares / self.valid - mean**2))
         share = 100.0 * self.valid / self.cells
         rounded = (round(v, 6) for v in (self.low, self.high, mean, spread, share))
-        return Statistics.model_validate(dict(zip(("minimum", "maximum", "mean", "stddev", "valid_percent"), rounded, strict=True)))
+        return Statistics.model_validate(
+            dict(zip(("minimum", "maximum", "mean", "stddev", "valid_percent"), rounded, strict=True))
+        )
 
 
 class LayerWriter:
@@ -67,16 +76,32 @@ class LayerWriter:
 
     def __enter__(self) -> Self:
         layer, box = self.layer, self._geobox
-        if box.crs is None:
-            raise ValueError("a layer needs a grid with a CRS")
         with writing_raster(self.path):
             self._dataset = rasterio.open(
-                self._part, "w", driver="GTiff", height=box.shape[0], width=box.shape[1], count=len(layer.bands),
-                dtype=layer.dtype, nodata=layer.nodata, crs=crs_code(box.crs), transform=box.affine,
-                tiled=True, blockxsize=256, blockysize=256, compress="ZSTD", zstd_level=1, bigtiff="IF_SAFER",
+                self._part,
+                "w",
+                driver="GTiff",
+                height=box.shape[0],
+                width=box.shape[1],
+                count=len(layer.bands),
+                dtype=layer.dtype,
+                nodata=layer.nodata,
+                crs=crs_code(crs_of(box)),
+                transform=box.affine,
+                tiled=True,
+                blockxsize=256,
+                blockysize=256,
+                compress="ZSTD",
+                zstd_level=1,
+                bigtiff="IF_SAFER",
             )
             self._describe()
         return self
+
+    @property
+    def any_valid(self) -> bool:
+        """True when a cell of the first band was written with something other than nodata."""
+        return self._running.valid > 0
 
     def write(self, window: Window, stored: NDArray[np.integer]) -> None:
         """Write one block of shape (bands, rows, columns) in the layer's integers."""
@@ -88,7 +113,9 @@ class LayerWriter:
             self._dataset.write(stored, window=target)
         self._running.add(stored[0], self.layer)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             with writing_raster(self.path):
                 self._dataset.close()
@@ -119,4 +146,6 @@ def writing_raster(path: Path) -> Iterator[None]:
         yield
     except (RasterioError, rasterio._err.CPLE_BaseError) as error:
         path.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path}: {error}", "check that the folder is writable and the disk not full") from error
+        raise StoreError(
+            f"cannot write {path}: {error}", "check that the folder is writable and the disk not full"
+        ) from error

@@ -1,0 +1,54 @@
+# The two commands: `make demo` and `make test`. Python 3.12, git and make are all they need.
+VENV := .venv
+PYTHON ?= $(shell command -v python3.12 >/dev/null 2>&1 && python3.12 --version >/dev/null 2>&1 && echo python3.12 || echo python3)
+UV := $(VENV)/bin/uv
+RUN := $(VENV)/bin/
+SCHEMAS := .cache/iso-schemas
+STORE ?= store
+DEMO_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install schemas demo test lint types check format clean
+
+help:  ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed  ## Set up the environment in .venv
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 12) and "Python 3.12 or newer is needed; name it with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml uv.lock
+	test -x $(UV) || $(RUN)python -m pip install --quiet uv
+	$(UV) sync --locked --quiet --inexact --python $(RUN)python
+	touch $@
+
+# ISO 19139 schemas for checking metadata records; the wheel is only unpacked, not part of the environment.
+schemas: $(SCHEMAS)/pycsw
+
+$(SCHEMAS)/pycsw: $(VENV)/.installed
+	$(UV) pip install --quiet --no-deps --python $(RUN)python --target $(SCHEMAS) pycsw==2.6.2
+
+demo: install  ## Run the whole chain on embedded data, into ./store
+	$(RUN)cup4soil demo --store $(STORE) $(DEMO_FLAGS)
+
+test: install schemas  ## Run all tests
+	$(RUN)pytest -n auto --dist loadgroup
+
+lint: install  ## Check style and architecture
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+	$(RUN)lint-imports
+
+types: install  ## Check types
+	$(RUN)mypy
+
+check: lint types test  ## All checks
+
+format: install  ## Format the code
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+clean:  ## Remove what was made
+	rm -rf $(VENV) .cache store dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,143 @@
+"""The layers of the composite suite: names, units, encoding to the integers of the files."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cup4soil.methods.bare_soil import BANDS
+from cup4soil.methods.composite import MASK_CATEGORIES, CompositeBlock
+from cup4soil.products import Band, Layer
+
+NODATA = -10_000
+REFLECTANCE_SCALE = 1e-4
+_COMMON = {
+    "B02": ("blue", 0.4924),
+    "B03": ("green", 0.5598),
+    "B04": ("red", 0.6646),
+    "B05": ("rededge071", 0.7041),
+    "B06": ("rededge075", 0.7405),
+    "B07": ("rededge078", 0.7828),
+    "B08": ("nir", 0.8328),
+    "B8A": ("nir08", 0.8647),
+    "B11": ("swir16", 1.6137),
+    "B12": ("swir22", 2.2024),
+}
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+
+
+def _spectral(name: str, title: str, description: str) -> Layer:
+    bands = tuple(
+        Band(
+            name=f"{name}_{band}",
+            description=f"{title}, {band}",
+            common_name=_COMMON[band][0],
+            center_wavelength_um=_COMMON[band][1],
+        )
+        for band in BANDS
+    )
+    return Layer(
+        name=name,
+        title=title,
+        description=description,
+        file=f"{name}.tif",
+        bands=bands,
+        nodata=NODATA,
+        scale=REFLECTANCE_SCALE,
+        roles=("data", "reflectance"),
+    )
+
+
+LAYERS: Mapping[str, Layer] = {
+    layer.name: layer
+    for layer in (
+        _spectral("SRC", "Bare-soil reflectance", "Mean reflectance of the bare-soil observations."),
+        _spectral(
+            "SRC-STD",
+            "Standard deviation of the bare-soil reflectance",
+            "Sample standard deviation (n-1) of the bare-soil observations.",
+        ),
+        _spectral(
+            "SRC-CI95",
+            "95 % confidence half-width of the bare-soil reflectance",
+            "1.96 * SRC-STD / sqrt(BSC), a half-width by the normal formula: "
+            "with 3 observations its true coverage is about 81 %.",
+        ),
+        _spectral("MREF", "Mean reflectance", "Mean reflectance of all valid observations."),
+        _spectral(
+            "MREF-STD",
+            "Standard deviation of the reflectance",
+            "Sample standard deviation (n-1) of all valid observations.",
+        ),
+        Layer(
+            name="SFREQ",
+            title="Bare-soil frequency",
+            file="SFREQ.tif",
+            nodata=NODATA,
+            description="Share of the valid observations that show bare soil (stored x 10 000), and both counts.",
+            bands=(
+                Band(name="BSF", description="Bare-soil frequency, BSC / VPC", scale=1e-4),
+                Band(name="BSC", description="Bare-soil observations that enter SRC"),
+                Band(name="VPC", description="Valid observations before any outlier is removed"),
+            ),
+        ),
+        Layer(
+            name="SFREQ-MONTHLY",
+            title="Monthly bare-soil frequency",
+            file="SFREQ-MONTHLY.tif",
+            nodata=NODATA,
+            scale=1e-4,
+            description="Bare-soil frequency in each calendar month over the whole period.",
+            bands=tuple(
+                Band(name=f"BSF_{i:02d}", description=f"Bare-soil frequency in {month}")
+                for i, month in enumerate(_MONTHS, 1)
+            ),
+        ),
+        Layer(
+            name="MASK",
+            title="Surface mask",
+            file="MASK.tif",
+            nodata=NODATA,
+            description="What was seen of the surface over the period.",
+            bands=(Band(name="MASK", description="Surface class"),),
+            categories=MASK_CATEGORIES,
+            roles=("data", "mask"),
+        ),
+    )
+}
+
+
+def encode_block(block: CompositeBlock, inside: NDArray[np.bool_] | None) -> dict[str, NDArray[np.int16]]:
+    """Integers of every layer, (bands, rows, columns); nodata outside the area where ``inside`` is given."""
+    unseen = block.vpc == 0
+    values: dict[str, NDArray[np.floating]] = {
+        "SRC": block.src,
+        "SRC-STD": block.src_std,
+        "SRC-CI95": block.src_ci95,
+        "MREF": block.mref,
+        "MREF-STD": block.mref_std,
+        "SFREQ": np.stack([block.bsf * 1e4, np.where(unseen, np.nan, block.bsc), np.where(unseen, np.nan, block.vpc)]),
+        "SFREQ-MONTHLY": block.bsf_monthly * 1e4,
+        "MASK": block.mask[np.newaxis].astype(np.float32),
+    }
+    return {name: _integers(layer, inside) for name, layer in values.items()}
+
+
+def _integers(values: NDArray[np.floating], inside: NDArray[np.bool_] | None) -> NDArray[np.int16]:
+    """Rounded half to even; what int16 cannot hold is clipped, and nodata is never a value."""
+    missing = np.isnan(values) if inside is None else np.isnan(values) | ~inside
+    numbers = np.clip(np.rint(np.where(missing, 0.0, values)), NODATA + 1, 32767)
+    return np.where(missing, NODATA, numbers).astype(np.int16)

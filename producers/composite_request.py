@@ -1,0 +1,134 @@
+"""What a composite is asked for: the request, its area and the grid that follows from it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import shapely
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from pydantic import BaseModel, ConfigDict, Field
+from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
+
+from cup4soil.areas import WGS84, bounds_of, box_area, project, read_area
+from cup4soil.errors import InvalidInput, LimitExceeded
+from cup4soil.grids import EUROPEAN_CRS, Bounds, aligned_geobox, crs_of, european_tile, parse_crs
+from cup4soil.products import Source, file_checksum
+from cup4soil.rasters.reading import raster_info
+from cup4soil.rasters.scenes import NATIVE_RESOLUTION_M
+from producers.scenes import Scene
+
+
+class CompositeRequest(BaseModel):
+    """What to composite. ``bbox`` is in WGS 84 degrees; times are in UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    source: str
+    threshold: float | Path
+    bbox: Bounds | None = None
+    aoi: Path | None = None
+    tile: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    max_cloud_percent: float = Field(default=80.0, ge=0, le=100)
+    land_cover: Path | None = None
+    crs: str = "auto"
+    resolution_m: float = NATIVE_RESOLUTION_M
+    boa_offset_dn: float | None = None
+    collections: tuple[str, ...] = ("sentinel-2-l2a",)
+
+
+def check_request(request: CompositeRequest) -> None:
+    """Refuse what contradicts itself or is not offered.
+
+    Raises:
+        InvalidInput: naming the option, or the raster that cannot be read.
+    """
+    if request.resolution_m != NATIVE_RESOLUTION_M:
+        raise InvalidInput(
+            f"composites at {request.resolution_m:g} m are not made",
+            "use --resolution 20, the resolution of the method",
+        )
+    if sum(x is not None for x in (request.bbox, request.aoi, request.tile)) > 1:
+        raise InvalidInput("more than one area is given", "use one of --bbox, --aoi and --tile")
+    if request.start and request.end and request.start > request.end:
+        raise InvalidInput(
+            f"the period starts {request.start:%Y-%m-%d} after its end {request.end:%Y-%m-%d}", "swap --start and --end"
+        )
+    if isinstance(request.threshold, float) and not -2.0 <= request.threshold <= 2.0:
+        raise InvalidInput(
+            f"threshold {request.threshold:g} is outside the index's range -2 to 2",
+            "European values lie between 0 and 0.4",
+        )
+    for path in (request.threshold, request.land_cover):
+        if isinstance(path, Path):
+            raster_info(path)
+
+
+def requested_area(request: CompositeRequest) -> tuple[BaseGeometry | None, CRS]:
+    """The area asked for and its CRS; None for all that the archive covers."""
+    if request.aoi is not None:
+        return read_area(request.aoi)
+    if request.tile is not None:
+        return box(*european_tile(request.tile).boundingbox.bbox), EUROPEAN_CRS
+    return (box_area(request.bbox) if request.bbox else None), WGS84
+
+
+def target_crs(request: CompositeRequest, scenes: tuple[Scene, ...]) -> CRS:
+    """CRS of the result: the one asked for, else the one all scenes share, else EPSG:3035."""
+    if request.crs != "auto":
+        crs = parse_crs(request.crs)
+        if crs.geographic:
+            raise InvalidInput(f"{request.crs} counts in degrees", "give a projected CRS in metres, such as EPSG:3035")
+        return crs
+    common = {crs_of(scene.grid) for scene in scenes}
+    return common.pop() if len(common) == 1 and request.tile is None else EUROPEAN_CRS
+
+
+def target_grid(
+    request: CompositeRequest, scenes: tuple[Scene, ...], area: BaseGeometry | None, area_crs: CRS, max_cells: int
+) -> GeoBox:
+    """Grid of the result: the tile, the area's box, or all that the scenes cover.
+
+    Raises:
+        LimitExceeded: when it has more than ``max_cells`` cells.
+    """
+    crs = target_crs(request, scenes)
+    if request.tile is not None and crs == EUROPEAN_CRS:
+        geobox = european_tile(request.tile)
+        if geobox.shape[0] * geobox.shape[1] > max_cells:
+            raise LimitExceeded(f"tile {request.tile} has more than {max_cells} cells", "raise CUP4SOIL_MAX_CELLS")
+        return geobox
+    if area is not None:
+        bounds = bounds_of(project(area, area_crs, crs))
+    else:
+        outlines = [project(box(*scene.grid.boundingbox.bbox), crs_of(scene.grid), crs) for scene in scenes]
+        bounds = Bounds(*shapely.total_bounds(outlines))
+    return aligned_geobox(bounds, crs, NATIVE_RESOLUTION_M, max_cells=max_cells)
+
+
+def raster_sources(request: CompositeRequest) -> Iterator[Source]:
+    """Threshold surface and land cover as sources, where they are rasters."""
+    if isinstance(request.threshold, Path):
+        title = "Threshold of the index"
+        yield Source(
+            role="threshold", id=request.threshold.name, title=title, checksum=file_checksum(request.threshold)
+        )
+    if request.land_cover is not None:
+        checksum = file_checksum(request.land_cover)
+        yield Source(role="land-cover", id=request.land_cover.name, title="Land cover", checksum=checksum)
+
+
+def utc_day(text: str, *, end: bool = False) -> datetime:
+    """Start, or with ``end`` the last second, of a day given as ``2024-03-01``.
+
+    Raises:
+        InvalidInput: when the text is no date.
+    """
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise InvalidInput(f"{text!r} is no date", "give year-month-day, such as 2024-03-01") from error
+    return day.replace(hour=23, minute=59, second=59) if end else day

@@ -1,0 +1,75 @@
+"""The command ``cup4soil``."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+from pydantic import ValidationError
+
+from cup4soil import __version__
+from cup4soil.errors import Cup4soilError, InvalidInput
+from service.commands.catalog import catalog
+from service.commands.composite import composite
+from service.commands.demo import demo
+from service.commands.predict import predict
+from service.commands.train import train
+
+EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="cup4soil")
+def cli() -> None:
+    """Bare-soil composites and soil maps, each with its uncertainty, its area of applicability and its origin."""
+
+
+for command in (demo, composite, train, predict, catalog):
+    cli.add_command(command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status. An error is one line on standard error."""
+    try:
+        cli.main(args=None if arguments is None else list(arguments), prog_name="cup4soil", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted; nothing half-written was left behind", EXIT_INTERRUPTED)
+    except ValidationError as error:
+        return _fail(str(_first_problem(error)), EXIT_USAGE)
+    except Cup4soilError as error:
+        return _fail(str(error), EXIT_ERROR)
+    return 0
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        status = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone; Python would complain once more when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = EXIT_ERROR
+    sys.exit(status)
+
+
+def _fail(message: str, status: int) -> int:
+    click.echo(f"cup4soil: error: {message}", err=True)
+    return status
+
+
+def _first_problem(error: ValidationError) -> InvalidInput:
+    first = error.errors()[0]
+    name = "--" + ".".join(str(part) for part in first["loc"]).replace("_", "-")
+    return InvalidInput(f"{name} is {first.get('input')!r}", first["msg"])
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """End as by an interrupt, so that what is half-written is removed."""
+    raise SystemExit(EXIT_TERMINATED)

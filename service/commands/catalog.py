@@ -1,0 +1,51 @@
+"""``cup4soil catalog``: looking after the register."""
+
+from pathlib import Path
+
+import click
+from stac_catalog.store import Store
+from stac_catalog.validation import validate_catalog
+
+from cup4soil.errors import StoreError
+from cup4soil.settings import Settings
+from service.commands.options import json_option
+from service.console import show
+
+_STORE = click.argument("store", type=click.Path(path_type=Path, file_okay=False))
+
+
+@click.group()
+def catalog() -> None:
+    """Look after a store's catalog."""
+
+
+@catalog.command()
+@_STORE
+@json_option
+def build(store: Path, as_json: bool) -> None:
+    """Write the index of STORE anew from the products it holds."""
+    opened = Store.open(store, Settings(), create=False)
+    opened.rebuild()
+    show({name: f"{len(opened.items(name))} products" for name in opened.collections()}, as_json=as_json)
+
+
+@catalog.command()
+@_STORE
+@click.option("--xsd", type=click.Path(path_type=Path, exists=True), help="Folder with the ISO 19139 schemas.")
+@json_option
+def validate(store: Path, xsd: Path | None, as_json: bool) -> None:
+    """Check STORE: schemas, links, files with their checksums, ISO records."""
+    opened = Store.open(store, Settings(), create=False)
+    problems = validate_catalog(opened.catalog_path.parent, xsd=xsd)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    show(
+        {
+            "catalog": opened.catalog_path,
+            "items": sum(len(opened.items(c)) for c in opened.collections()),
+            "problems": len(problems),
+        },
+        as_json=as_json,
+    )
+    if problems:
+        raise StoreError(f"{len(problems)} problems in {store}", "see the lines above")

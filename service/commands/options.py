@@ -1,0 +1,55 @@
+"""Options and steps that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from stac_catalog.store import Store
+
+from cup4soil.grids import Bounds
+from cup4soil.settings import Settings
+from producers.jobs import Delivery, Job, deliver
+from service.console import ConsoleProgress, show
+
+type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+store_option: Decorator = click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Store in which the product is registered (or CUP4SOIL_STORE).",
+)
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def bbox_option(help_text: str) -> Decorator:
+    """``--bbox WEST SOUTH EAST NORTH``."""
+    return click.option("--bbox", nargs=4, type=float, metavar="W S E N", help=help_text)
+
+
+def bounds(bbox: tuple[float, float, float, float] | None) -> Bounds | None:
+    """The four numbers of ``--bbox``, checked."""
+    return None if bbox is None else Bounds(*bbox)
+
+
+def open_store(folder: Path | None, settings: Settings) -> Store | None:
+    """The store named on the command line or in the settings, made where there is none."""
+    root = folder or settings.store
+    return None if root is None else Store.open(root, settings)
+
+
+def deliver_and_show(job: Job, out: Path, store: Path | None, settings: Settings, *, as_json: bool) -> Delivery:
+    """Make the product unless it is there already, and tell where it is."""
+    delivery = deliver(job, out, open_store(store, settings), ConsoleProgress())
+    record = delivery.record
+    facts: dict[str, Any] = {
+        "product": record.id,
+        "title": record.title,
+        "folder": delivery.folder,
+        "item": delivery.item,
+        "made": "now" if delivery.made else "found, nothing was written",
+        "licence": record.licence,
+    }
+    facts |= {f"{m.name} ({m.support})": f"{m.value:g} {m.unit}" for m in record.quality}
+    show(facts, as_json=as_json)
+    return delivery

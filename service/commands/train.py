@@ -1,0 +1,72 @@
+"""``cup4soil train``: a soil model from samples and covariates."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from producers.training import TrainRequest, plan_training
+
+from cup4soil.depths import Depth
+from cup4soil.errors import InvalidInput
+from cup4soil.settings import Settings
+from service.commands.options import deliver_and_show, json_option, store_option
+
+
+@click.command()
+@click.argument("samples", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--target", required=True, help="Column with the values to learn.")
+@click.option("--property", "property_code", help="Soil property the column holds, such as soc.")
+@click.option("--unit", required=True, help="Unit of the column, such as % or g/kg.")
+@click.option("--id", "id_column", help="Column that names the profile.")
+@click.option("--upper", help="Column with the upper depth (cm).")
+@click.option("--lower", help="Column with the lower depth (cm).")
+@click.option("--depth", help="Depth interval to map (cm), such as 0-20.")
+@click.option("--x", required=True, help="Column with the easting or longitude.")
+@click.option("--y", required=True, help="Column with the northing or latitude.")
+@click.option("--crs", required=True, help="CRS of the coordinates, such as EPSG:3035.")
+@click.option(
+    "--covariates",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folder of rasters, raster, product folder or STAC item; may be repeated.",
+)
+@click.option("--features", default="", metavar="COL,...", help="Columns to learn from, instead of covariates.")
+@click.option("--categorical", default="", metavar="NAME,...", help="Covariates that hold classes.")
+@click.option("--log", is_flag=True, help="Model the logarithm.")
+@click.option("--licence", help="Licence (SPDX) of the samples; the maps follow it.")
+@click.option("--attribution", help="Whom to credit for the samples.")
+@click.option("--folds", type=int, default=10, show_default=True, help="Folds of the cross-validation.")
+@click.option("--trees", type=int, default=500, show_default=True, help="Trees of the forest.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@store_option
+@json_option
+def train(
+    samples: Path,
+    model: Path,
+    depth: str | None,
+    id_column: str | None,
+    features: str,
+    categorical: str,
+    store: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Learn a soil property from SAMPLES (CSV), validate it, and write the folder MODEL."""
+    settings = Settings()
+    request = TrainRequest(
+        samples=samples,
+        id=id_column,
+        depth=Depth.parse(depth) if depth else None,
+        features=_names(features),
+        categorical=_names(categorical),
+        **given,
+    )
+    deliver_and_show(plan_training(request, settings), model, store, settings, as_json=as_json)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if len(set(names)) != len(names):
+        raise InvalidInput(f"{text!r} names a column twice", "name each once")
+    return names
