@@ -1,0 +1,187 @@
+"""Collections and the root catalog, made from what their items say."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pystac
+
+from cup4soil.grids import parse_crs
+from cup4soil.products import Layer, ProductKind, ProductRecord
+from cup4soil.properties import property_codes, soil_property
+from cup4soil.settings import Settings
+from stac_catalog.assets import COG, layer_fields, own_assets
+from stac_catalog.stac import declared_extensions, licence_link, providers
+
+CATALOG_ID = "cup4soil"
+CATALOG_FILE = "catalog.json"
+COLLECTION_FILE = "collection.json"
+
+_TITLES: dict[ProductKind, str] = {
+    "composite": "Bare-soil composites",
+    "soil-map": "Soil maps",
+    "model": "Models of soil properties",
+    "samples": "Soil samples",
+}
+_DESCRIPTIONS: dict[ProductKind, str] = {
+    "composite": (
+        "Reflectance of bare soil from Sentinel-2 scenes of several years: mean, standard deviation and confidence "
+        "interval of the dates on which the soil was bare, the same of all valid dates, and how often it was bare."
+    ),
+    "soil-map": (
+        "Predictions with their uncertainty: mean, quantiles that bound a calibrated 90 % interval, the interval's "
+        "width, and where the model is applicable."
+    ),
+    "model": "Models that predict a soil property, with their validation by random and by spatially blocked folds.",
+    "samples": "Sets of soil samples that models were trained on or validated with.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a collection needs to know of one of its items."""
+
+    id: str
+    title: str
+    kind: ProductKind
+    property_code: str | None
+    depth: str | None
+    licence: str
+    keywords: tuple[str, ...]
+    bbox: tuple[float, float, float, float]
+    start: datetime
+    end: datetime
+    crs: str | None
+    resolution: float | None
+    simulated: bool
+    layers: tuple[Layer, ...]
+
+    @classmethod
+    def of(cls, record: ProductRecord) -> "Entry":
+        """Entry of a product's record."""
+        extent = record.extent
+        return cls(
+            id=record.id,
+            title=record.title,
+            kind=record.kind,
+            property_code=record.property_code,
+            depth=record.depth,
+            licence=record.licence,
+            keywords=record.keywords,
+            bbox=extent.bbox,
+            start=record.period.start,
+            end=record.period.end,
+            crs=extent.crs,
+            resolution=extent.resolution_m,
+            simulated=record.simulated,
+            layers=tuple(layer.model_copy(update={"statistics": None}) for layer in record.layers),
+        )
+
+
+def collection_dict(collection_id: str, entries: Sequence[Entry], settings: Settings) -> dict[str, Any]:
+    """The STAC collection of ``entries``, at least one, as it stands beside the folders of its items."""
+    ordered = sorted(entries, key=lambda entry: entry.id)
+    licences = {entry.licence for entry in ordered}
+    licence = licences.pop() if len(licences) == 1 else "other"
+    collection = pystac.Collection(
+        id=collection_id,
+        title=_title(ordered),
+        description=_description(ordered),
+        extent=_extent(ordered),
+        license=licence,
+        keywords=_distinct(word for entry in ordered for word in entry.keywords),
+        summaries=pystac.Summaries(_summaries(ordered)),
+        extra_fields={"item_assets": _item_assets(ordered)},
+    )
+    collection.providers = [pystac.Provider.from_dict(provider) for provider in providers(settings)]
+    collection.links = [
+        pystac.Link("root", f"../{CATALOG_FILE}", pystac.MediaType.JSON),
+        pystac.Link("parent", f"../{CATALOG_FILE}", pystac.MediaType.JSON),
+        *licence_link(licence),
+        *(pystac.Link("item", f"./{e.id}/{e.id}.json", pystac.MediaType.GEOJSON, e.title) for e in ordered),
+    ]
+    fields = {field for asset in collection.extra_fields["item_assets"].values() for field in _field_names(asset)}
+    collection.stac_extensions = declared_extensions(fields)
+    return collection.to_dict(include_self_link=False, transform_hrefs=False)
+
+
+def catalog_dict(collections: Iterable[tuple[str, str]], settings: Settings) -> dict[str, Any]:
+    """The root catalog over ``collections``, given as (id, title)."""
+    catalog = pystac.Catalog(
+        id=CATALOG_ID,
+        title=f"Soil products of {settings.organisation}",
+        description=(
+            "Bare-soil composites and soil maps with their uncertainty, the models and samples behind them, "
+            "and how each was made."
+        ),
+    )
+    catalog.links = [
+        pystac.Link("root", f"./{CATALOG_FILE}", pystac.MediaType.JSON),
+        *(pystac.Link("child", f"./{c}/{COLLECTION_FILE}", pystac.MediaType.JSON, title) for c, title in collections),
+    ]
+    return catalog.to_dict(include_self_link=False, transform_hrefs=False)
+
+
+def _title(entries: Sequence[Entry]) -> str:
+    first = entries[0]
+    if first.kind != "soil-map" or first.property_code is None:
+        return _TITLES[first.kind]
+    known = first.property_code in property_codes()
+    title = soil_property(first.property_code).title if known else first.property_code
+    return f"{title}, {first.depth.removesuffix('cm')} cm" if first.depth else title
+
+
+def _description(entries: Sequence[Entry]) -> str:
+    text = _DESCRIPTIONS[entries[0].kind]
+    simulated = sum(entry.simulated for entry in entries)
+    if not simulated:
+        return text
+    which = "The items are" if simulated == len(entries) else "Some of the items, marked as such, are"
+    return f"{text} {which} made from simulated input and do not describe a real place."
+
+
+def _extent(entries: Sequence[Entry]) -> pystac.Extent:
+    west, south, east, north = zip(*(entry.bbox for entry in entries), strict=True)
+    box: list[float | int] = [min(west), min(south), max(east), max(north)]
+    interval = [min(entry.start for entry in entries), max(entry.end for entry in entries)]
+    return pystac.Extent(pystac.SpatialExtent([box]), pystac.TemporalExtent([[*interval]]))
+
+
+def _summaries(entries: Sequence[Entry]) -> dict[str, Any]:
+    metric = [e.resolution for e in entries if e.crs is not None and not parse_crs(e.crs).geographic]
+    summaries = {
+        "gsd": _distinct(metric),
+        "proj:code": _distinct(entry.crs for entry in entries if entry.crs and entry.crs.startswith("EPSG:")),
+        "cup4soil:kind": _distinct(entry.kind for entry in entries),
+        "cup4soil:property": _distinct(entry.property_code for entry in entries),
+        "cup4soil:depth": _distinct(entry.depth for entry in entries),
+        "cup4soil:simulated": _distinct(entry.simulated for entry in entries),
+    }
+    return {name: values for name, values in summaries.items() if values}
+
+
+def _item_assets(entries: Sequence[Entry]) -> dict[str, Any]:
+    assets: dict[str, Any] = {}
+    for entry in entries:
+        for layer in entry.layers:
+            if layer.name not in assets:
+                about = {
+                    "type": COG,
+                    "title": layer.title,
+                    "description": layer.description,
+                    "roles": list(layer.roles),
+                }
+                assets[layer.name] = about | layer_fields(layer, None, statistics=False)
+    for key, asset in own_assets().items():
+        assets.setdefault(key, {name: value for name, value in asset.to_dict().items() if name != "href"})
+    return assets
+
+
+def _field_names(asset: dict[str, Any]) -> set[str]:
+    return set(asset) | {name for band in asset.get("bands", ()) for name in band}
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """The values that are not None, each once, in order."""
+    return sorted({value for value in values if value is not None})

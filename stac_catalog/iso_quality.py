@@ -1,0 +1,140 @@
+"""The part of an ISO record on quality: accuracy figures, conformance and lineage."""
+
+from collections.abc import Iterator
+from datetime import UTC, date
+
+from cup4soil.products import Measure, ProductRecord, Source
+from stac_catalog.iso_elements import Node, absent, code_value, date_of, identifier, node, number, period, text, unit
+from stac_catalog.lineage import of_role, scene_period, scene_summary, statement
+
+_INSPIRE_RULES = (
+    "Commission Regulation (EU) No 1089/2010 of 23 November 2010 implementing Directive 2007/2/EC of the European "
+    "Parliament and of the Council as regards interoperability of spatial data sets and services"
+)
+_INSPIRE_RULES_PUBLISHED = date(2010, 12, 8)
+_ROLE_NAMES = {
+    "samples": "Soil samples",
+    "covariate": "Covariate",
+    "model": "Model",
+    "threshold": "Threshold of the bare-soil index",
+    "land-cover": "Land cover",
+    "composite": "Bare-soil composite",
+}
+
+
+def data_quality(record: ProductRecord, scope: str) -> Node:
+    """``gmd:dataQualityInfo``: one report for each measure, INSPIRE conformance, and the lineage."""
+    reports = [_accuracy(measure, f"quality-unit-{i}") for i, measure in enumerate(record.quality, 1)]
+    return node(
+        "gmd:dataQualityInfo",
+        node(
+            "gmd:DQ_DataQuality",
+            node(
+                "gmd:scope", node("gmd:DQ_Scope", node("gmd:level", code_value("MD_ScopeCode", scope)), _levels(scope))
+            ),
+            *reports,
+            _conformance(),
+            _lineage(record),
+        ),
+    )
+
+
+def _levels(scope: str) -> Node | None:
+    """Description that the standard wants for everything that is no dataset."""
+    if scope == "dataset":
+        return None
+    description = node("gmd:MD_ScopeDescription", text("gmd:other", scope))
+    return node("gmd:levelDescription", description)
+
+
+def _accuracy(measure: Measure, key: str) -> Node:
+    result = node(
+        "gmd:DQ_QuantitativeResult",
+        unit("gmd:valueUnit", measure.unit, key),
+        node("gmd:value", node("gco:Record", number(measure.value))),
+    )
+    return node(
+        "gmd:report",
+        node(
+            "gmd:DQ_QuantitativeAttributeAccuracy",
+            text("gmd:nameOfMeasure", measure.name),
+            text("gmd:measureDescription", measure.description),
+            text("gmd:evaluationMethodDescription", measure.support),
+            node("gmd:result", result),
+        ),
+    )
+
+
+def _conformance() -> Node:
+    """Conformance to INSPIRE's rules on interoperability, which nobody has evaluated."""
+    citation = node(
+        "gmd:CI_Citation", text("gmd:title", _INSPIRE_RULES), date_of("publication", _INSPIRE_RULES_PUBLISHED)
+    )
+    result = node(
+        "gmd:DQ_ConformanceResult",
+        node("gmd:specification", citation),
+        text("gmd:explanation", "Conformance has not been evaluated."),
+        absent("gmd:pass", "unknown"),
+    )
+    return node("gmd:report", node("gmd:DQ_DomainConsistency", node("gmd:result", result)))
+
+
+def _lineage(record: ProductRecord) -> Node:
+    step = node(
+        "gmd:LI_ProcessStep",
+        text("gmd:description", _step(record)),
+        node("gmd:dateTime", node("gco:DateTime", f"{record.created.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")),
+    )
+    lineage = node(
+        "gmd:LI_Lineage",
+        text("gmd:statement", statement(record)),
+        node("gmd:processStep", step),
+        *(node("gmd:source", source) for source in _sources(record)),
+    )
+    return node("gmd:lineage", lineage)
+
+
+def _step(record: ProductRecord) -> str:
+    algorithm = record.algorithm
+    parameters = algorithm.model_dump(mode="json")["parameters"]
+    parts = [f"{algorithm.title}, {algorithm.name} {algorithm.version}. {algorithm.description}"]
+    if parameters:
+        parts.append("Parameters: " + "; ".join(f"{name} = {value}" for name, value in parameters.items()) + ".")
+    if algorithm.references:
+        parts.append("References: " + " ".join(algorithm.references))
+    return " ".join(parts)
+
+
+def _sources(record: ProductRecord) -> Iterator[Node]:
+    scenes = of_role(record, "scene")
+    if scenes:
+        yield _scenes(scenes)
+    for source in record.sources:
+        if source.role != "scene":
+            yield _source(source)
+
+
+def _scenes(scenes: tuple[Source, ...]) -> Node:
+    """All scenes as one source; the lineage document of the product names each."""
+    covered = scene_period(scenes)
+    extent = None
+    if covered is not None:
+        temporal = node("gmd:EX_TemporalExtent", period("gmd:extent", *covered, key="scenes-period"))
+        extent = node("gmd:sourceExtent", node("gmd:EX_Extent", node("gmd:temporalElement", temporal)))
+    return node("gmd:LI_Source", text("gmd:description", f"Satellite images: {scene_summary(scenes)}."), extent)
+
+
+def _source(source: Source) -> Node:
+    facts = {
+        "version": source.version,
+        "checksum": source.checksum,
+        "licence": source.licence,
+        "attribution": source.attribution,
+    }
+    stated = "; ".join(f"{name} {value}" for name, value in facts.items() if value)
+    title = source.title or source.id
+    description = f"{_ROLE_NAMES[source.role]}: {title}" + (f" ({stated})" if stated else "")
+    citation = node(
+        "gmd:CI_Citation", text("gmd:title", title), date_of("creation", None), identifier(source.href or source.id)
+    )
+    return node("gmd:LI_Source", text("gmd:description", description), node("gmd:sourceCitation", citation))

@@ -1,0 +1,193 @@
+"""A product record as a STAC 1.1 item."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pystac
+
+from cup4soil import __version__
+from cup4soil.errors import InvalidInput
+from cup4soil.grids import parse_crs
+from cup4soil.licences import licence_url
+from cup4soil.products import Algorithm, ProductRecord, Source
+from cup4soil.settings import Settings
+from stac_catalog import extensions
+from stac_catalog.assets import METADATA_FILE, product_assets
+from stac_catalog.lineage import statement
+from stac_catalog.models import describe_model
+
+# Tells where a source can be seen by anyone, relative to the item or on the web; None where it cannot.
+type Resolve = Callable[[Source], str | None]
+
+_DOI = re.compile(r"\b10\.[0-9]{4,9}/[^\s\"<>]+")
+# CEOS processing levels: composites are resampled in space and time, maps and models are model output.
+_LEVELS = {"composite": "L3", "soil-map": "L4", "model": "L4"}
+
+
+def product_item(record: ProductRecord, folder: Path, settings: Settings, resolve: Resolve) -> pystac.Item:
+    """The item of a product whose files lie in ``folder``; every href is relative to the item.
+
+    Raises:
+        OSError: when a file of the product cannot be read.
+    """
+    item = pystac.Item(
+        id=record.id,
+        geometry=dict(record.extent.geometry),
+        bbox=list(record.extent.bbox),
+        datetime=None,
+        start_datetime=record.period.start,
+        end_datetime=record.period.end,
+        properties=_properties(record, settings),
+        collection=record.collection,
+    )
+    for key, asset in product_assets(record, folder).items():
+        item.add_asset(key, asset)
+    describe_model(item, record)
+    item.links.extend(_links(record, resolve))
+    item.stac_extensions = _declared(item)
+    return item
+
+
+def item_json(item: pystac.Item) -> bytes:
+    """The content of the item's file."""
+    return json_bytes(item.to_dict(include_self_link=False, transform_hrefs=False))
+
+
+def json_bytes(document: dict[str, Any]) -> bytes:
+    """JSON as it is written into catalogs: one form for equal content.
+
+    Raises:
+        InvalidInput: when a number is not finite, which JSON cannot say.
+    """
+    try:
+        return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except ValueError as error:
+        raise InvalidInput(
+            f"metadata of {document.get('id')}: {error}", "leave out figures that are not finite"
+        ) from error
+
+
+def providers(settings: Settings) -> list[dict[str, Any]]:
+    """Who made the product and stands for it."""
+    provider: dict[str, Any] = {"name": settings.organisation, "roles": ["producer", "processor", "host"]}
+    return [provider | ({"url": settings.contact_url} if settings.contact_url else {})]
+
+
+def licence_link(licence: str) -> list[pystac.Link]:
+    """Link to the text of a public licence; none for any other."""
+    url = licence_url(licence)
+    return [] if url is None else [pystac.Link("license", url, "text/html", licence)]
+
+
+def publications(algorithm: Algorithm) -> list[dict[str, str]]:
+    """The algorithm's references as the scientific extension has them."""
+    return [_publication(citation) for citation in algorithm.references]
+
+
+def _publication(citation: str) -> dict[str, str]:
+    match = _DOI.search(citation)
+    return {"citation": citation} | ({"doi": match[0].rstrip(".,;)")} if match else {})
+
+
+def _properties(record: ProductRecord, settings: Settings) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "title": record.title,
+        "description": record.abstract,
+        "created": record.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "license": record.licence,
+        "providers": providers(settings),
+        "version": record.algorithm.version,
+        "processing:software": {"cup4soil": __version__},
+        "processing:lineage": statement(record),
+        "processing:facility": settings.organisation,
+        "processing:version": record.algorithm.version,
+    }
+    if record.keywords:
+        fields["keywords"] = list(record.keywords)
+    if record.attribution:
+        fields["attribution"] = "; ".join(record.attribution)
+    if record.kind in _LEVELS:
+        fields["processing:level"] = _LEVELS[record.kind]
+    if record.algorithm.references:
+        fields["sci:publications"] = publications(record.algorithm)
+    return fields | _projection(record) | _soil(record)
+
+
+def _projection(record: ProductRecord) -> dict[str, Any]:
+    extent = record.extent
+    if extent.crs is None or extent.shape is None or extent.transform is None or extent.grid_bbox is None:
+        return {}
+    coded = extent.crs.startswith("EPSG:")
+    crs: dict[str, Any] = {"proj:code": extent.crs} if coded else {"proj:code": None, "proj:wkt2": extent.crs}
+    grid = {
+        "proj:shape": list(extent.shape),
+        "proj:transform": list(extent.transform),
+        "proj:bbox": list(extent.grid_bbox),
+    }
+    # gsd is in metres: it has no meaning on a grid of degrees.
+    metric = not parse_crs(extent.crs).geographic
+    return crs | grid | ({"gsd": extent.resolution_m} if metric else {})
+
+
+def _soil(record: ProductRecord) -> dict[str, Any]:
+    algorithm = record.algorithm
+    fields: dict[str, Any] = {
+        "cup4soil:kind": record.kind,
+        "cup4soil:property": record.property_code,
+        "cup4soil:depth": record.depth,
+        "cup4soil:simulated": record.simulated,
+        "cup4soil:algorithm": {"name": algorithm.name, "version": algorithm.version, "title": algorithm.title},
+        "cup4soil:parameters": algorithm.model_dump(mode="json")["parameters"],
+        "cup4soil:quality": [measure.model_dump(mode="json") for measure in record.quality],
+        "cup4soil:limitations": list(record.limitations),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _links(record: ProductRecord, resolve: Resolve) -> Iterator[pystac.Link]:
+    yield pystac.Link("root", "../../catalog.json", pystac.MediaType.JSON)
+    yield pystac.Link("parent", "../collection.json", pystac.MediaType.JSON)
+    yield pystac.Link("collection", "../collection.json", pystac.MediaType.JSON)
+    yield pystac.Link("describedby", f"./{METADATA_FILE}", "application/xml", "Metadata record (ISO 19115/19139)")
+    yield from licence_link(record.licence)
+    for publication in publications(record.algorithm):
+        if "doi" in publication:
+            yield pystac.Link("cite-as", f"https://doi.org/{publication['doi']}")
+    yield from _origins(record, resolve)
+
+
+def _origins(record: ProductRecord, resolve: Resolve) -> Iterator[pystac.Link]:
+    for source in record.sources:
+        href = resolve(source)
+        if href is not None:
+            yield pystac.Link(
+                "derived_from", href, title=source.title or source.id, extra_fields={"cup4soil:role": source.role}
+            )
+
+
+def _declared(item: pystac.Item) -> list[str]:
+    """Addresses of the extensions that the item's fields belong to."""
+    used = set(item.properties) | {"version"}
+    for asset in item.assets.values():
+        used |= set(asset.extra_fields)
+        used |= {field for band in asset.extra_fields.get("bands", ()) for field in band}
+    return declared_extensions(used)
+
+
+def declared_extensions(fields: set[str]) -> list[str]:
+    """Addresses of the extensions that define one of ``fields``, in alphabetical order."""
+    prefixes = {
+        "classification:": extensions.CLASSIFICATION,
+        "eo:": extensions.EO,
+        "file:": extensions.FILE,
+        "mlm:": extensions.MLM,
+        "processing:": extensions.PROCESSING,
+        "proj:": extensions.PROJECTION,
+        "raster:": extensions.RASTER,
+        "sci:": extensions.SCIENTIFIC,
+        "version": extensions.VERSION,
+    }
+    return sorted({uri for prefix, uri in prefixes.items() if any(field.startswith(prefix) for field in fields)})

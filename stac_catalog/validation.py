@@ -1,0 +1,223 @@
+"""Checking a catalog on the disk: schemas, links, files, metadata records and overviews, without the network."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, override
+from urllib.parse import urlsplit
+
+import pystac
+from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+from lxml import etree
+from pystac.stac_io import DefaultStacIO
+from pystac.validation.local_validator import get_local_schema_cache
+from referencing import Registry, Resource
+from referencing.exceptions import NoSuchResource, Unresolvable
+
+from cup4soil.errors import Cup4soilError, InvalidInput, NotFound
+from cup4soil.rasters.overview import pyramid
+from cup4soil.rasters.writing import BLOCK_SIZE
+from stac_catalog.assets import COG, FileFacts
+from stac_catalog.catalogs import CATALOG_FILE
+from stac_catalog.extensions import extension_schemas
+
+# Where the schemas of ISO 19139 lie within an unpacked pycsw 2.6.
+_ISO_ENTRY = "pycsw/plugins/profiles/apiso/schemas/ogc/iso/19139/20070417/gmx/gmx.xsd"
+_ISO_ROLE = "iso-19139"
+_CORE = {"Feature": "item", "Collection": "collection", "Catalog": "catalog"}
+_TRAVERSED = ("child", "item")
+
+type Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """What is wrong with which file, named relative to the catalog's folder."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """One line for a report."""
+        return f"{self.path}: {self.message}"
+
+
+def validate_catalog(root: Path, iso_schemas: Path | None = None) -> list[Problem]:
+    """Everything that is wrong with the catalog in the folder ``root``; an empty list when it is sound.
+
+    Metadata records are held against the schemas of ISO 19139 where ``iso_schemas`` is the folder of
+    an unpacked pycsw; without it they only have to be well-formed. Nothing is fetched from the web:
+    links to it are not followed, and a schema that is not at hand is a problem.
+
+    Raises:
+        NotFound: when there is no catalog in ``root``, or no schema in ``iso_schemas``.
+    """
+    if not (root / CATALOG_FILE).is_file():
+        raise NotFound(f"no catalog in {root}", f"give a folder that holds {CATALOG_FILE}")
+    check = _Check(root.resolve(), None if iso_schemas is None else load_iso_schema(iso_schemas))
+    return sorted(set(check.run()))
+
+
+def load_iso_schema(folder: Path) -> etree.XMLSchema:
+    """The schema of ISO 19139 from the folder of an unpacked pycsw.
+
+    Raises:
+        NotFound: when it is not there.
+    """
+    path = folder / _ISO_ENTRY
+    if not path.is_file():
+        raise NotFound(f"no schema {path}", "give the folder into which pycsw 2.6.2 was unpacked")
+    return etree.XMLSchema(etree.parse(path, etree.XMLParser(no_network=True)))
+
+
+def schema_errors(document: Document) -> Iterator[str]:
+    """What the schemas of STAC and of the declared extensions find in an item, collection or catalog."""
+    kind = _CORE.get(str(document.get("type")))
+    if kind is None:
+        yield f"type {document.get('type')!r} is no STAC document"
+        return
+    core = f"https://schemas.stacspec.org/v{document.get('stac_version')}/{kind}-spec/json-schema/{kind}.json"
+    for uri in (core, *document.get("stac_extensions", ())):
+        if uri not in _schemas():
+            yield f"schema {uri} is not at hand"
+            continue
+        try:
+            for error in Draft7Validator(_schemas()[uri], registry=_registry()).iter_errors(document):
+                yield f"{uri}: {error.json_path}: {error.message[:300]}"
+        except Unresolvable as error:
+            yield f"{uri}: schema {error.ref} is not at hand"
+
+
+@cache
+def _schemas() -> dict[str, Document]:
+    return get_local_schema_cache() | extension_schemas()
+
+
+@cache
+def _registry() -> Registry[Document]:
+    resources = [(uri, Resource.from_contents(schema)) for uri, schema in _schemas().items()]
+    return Registry(retrieve=_refuse).with_resources(resources)  # type: ignore[call-arg]
+
+
+def _refuse(uri: str) -> Resource[Document]:
+    raise NoSuchResource(uri)
+
+
+class _OfflineIO(DefaultStacIO):
+    """Reads files, and refuses everything that would need the network."""
+
+    @override
+    def read_text_from_href(self, href: str, *args: Any, **kwargs: Any) -> str:
+        if urlsplit(href).scheme not in ("", "file"):
+            raise InvalidInput(f"{href} is not in the catalog", "a catalog is checked without the network")
+        return super().read_text_from_href(href)
+
+
+class _Check:
+    """One run over a catalog."""
+
+    def __init__(self, root: Path, iso_schema: etree.XMLSchema | None) -> None:
+        self._root = root
+        self._iso_schema = iso_schema
+        self._seen: set[Path] = set()
+
+    def run(self) -> Iterator[Problem]:
+        yield from self._document(self._root / CATALOG_FILE)
+        yield from self._unlisted()
+        yield from self._pystac()
+
+    def _document(self, path: Path) -> Iterator[Problem]:
+        """Problems of a document and of all that it leads to."""
+        if path in self._seen:
+            return
+        self._seen.add(path)
+        try:
+            document = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            yield self._problem(path, f"cannot be read as JSON: {error}")
+            return
+        if not isinstance(document, dict):
+            yield self._problem(path, "is no STAC document")
+            return
+        for message in schema_errors(document):
+            yield self._problem(path, message)
+        yield from self._links(path, document)
+        for key, asset in document.get("assets", {}).items():
+            yield from self._asset(path, key, asset)
+
+    def _links(self, path: Path, document: Document) -> Iterator[Problem]:
+        for link in document.get("links", ()):
+            rel, href = link.get("rel"), str(link.get("href"))
+            target = self._local(path, href)
+            if target is None:
+                if rel in _TRAVERSED:
+                    yield self._problem(path, f"link {rel} leads out of the catalog: {href}")
+            elif not target.is_file():
+                yield self._problem(path, f"link {rel} leads to no file: {href}")
+            elif rel in _TRAVERSED:
+                yield from self._document(target)
+
+    def _asset(self, path: Path, key: str, asset: Document) -> Iterator[Problem]:
+        target = self._local(path, str(asset.get("href")))
+        if target is None or not target.is_file():
+            yield self._problem(path, f"asset {key} has no file: {asset.get('href')}")
+            return
+        facts = FileFacts.of(target)
+        if facts.size != asset.get("file:size"):
+            yield self._problem(path, f"asset {key} has {facts.size} bytes, not {asset.get('file:size')}")
+        elif facts.checksum != asset.get("file:checksum"):
+            yield self._problem(path, f"asset {key} differs from its checksum")
+        elif asset.get("type") == COG:
+            yield from self._raster(target)
+        elif _ISO_ROLE in asset.get("roles", ()):
+            yield from self._iso(target)
+
+    def _raster(self, path: Path) -> Iterator[Problem]:
+        try:
+            layout = pyramid(path)
+        except Cup4soilError as error:
+            yield self._problem(path, str(error))
+            return
+        if max(layout.shape) > BLOCK_SIZE and not (layout.tiled and layout.factors):
+            yield self._problem(path, "has no tiles or no overviews, though larger than a block")
+
+    def _iso(self, path: Path) -> Iterator[Problem]:
+        try:
+            tree = etree.parse(path, etree.XMLParser(no_network=True, resolve_entities=False))
+        except etree.XMLSyntaxError as error:
+            yield self._problem(path, f"is no XML: {error}")
+            return
+        try:
+            if self._iso_schema is not None:
+                self._iso_schema.assertValid(tree)
+        except etree.DocumentInvalid as error:
+            yield self._problem(path, f"is no valid ISO 19139: {str(error)[:400]}")
+
+    def _unlisted(self) -> Iterator[Problem]:
+        """Items that lie in the folder although no link leads to them."""
+        for folder in self._root.glob("*/*"):
+            item = folder / f"{folder.name}.json"
+            if folder.is_dir() and not folder.name.startswith(".") and item not in self._seen:
+                yield self._problem(folder, "is not listed in its collection; rebuild the catalog")
+
+    def _pystac(self) -> Iterator[Problem]:
+        """Whether a client can walk from the root to every item."""
+        try:
+            catalog = pystac.Catalog.from_file(str(self._root / CATALOG_FILE), stac_io=_OfflineIO())
+            for item in catalog.get_items(recursive=True):
+                if item.get_parent() is None or item.get_root() is not catalog:
+                    yield self._problem(self._root / CATALOG_FILE, f"item {item.id} does not find back to the root")
+        except (pystac.STACError, Cup4soilError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            yield self._problem(self._root / CATALOG_FILE, f"pystac cannot walk the catalog: {error}")
+
+    def _local(self, path: Path, href: str) -> Path | None:
+        """The file that a relative href names, None when it is absolute or leads out of the catalog."""
+        if urlsplit(href).scheme or href.startswith("/"):
+            return None
+        target = (path.parent / href).resolve()
+        return target if target.is_relative_to(self._root) else None
+
+    def _problem(self, path: Path, message: str) -> Problem:
+        return Problem(path.relative_to(self._root).as_posix(), " ".join(message.split()))
