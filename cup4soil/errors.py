@@ -70,6 +70,7 @@ _OS_REASONS = {
     errno.EPERM: ("no permission to write", "choose a folder you may write to"),
     errno.EROFS: ("the file system is read-only", "choose a folder you may write to"),
     errno.ENOTDIR: ("a part of the path is a file", "choose a folder"),
+    errno.EEXIST: ("a file is in the way", "choose another folder or remove it"),
 }
 
 

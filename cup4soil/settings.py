@@ -18,4 +18,6 @@ class Settings(BaseSettings):
     organisation: str = Field(default="CUP4SOIL", min_length=1, description="Who is responsible for the products.")
     contact_email: str = Field(default="", description="Where questions about the products go.")
     contact_url: str = Field(default="", description="Web address of the organisation.")
-    data_policy: str = Field(default="CC-BY-NC-SA-4.0", description="Licence (SPDX) of products whose sources leave it open.")
+    data_policy: str = Field(
+        default="CC-BY-NC-SA-4.0", description="Licence (SPDX) of products whose sources leave it open."
+    )

@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-_SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+# Shared machines are slow at times; what fails once should fail again.
+hypothesis.settings.register_profile("cup4soil", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("cup4soil")
+
+_REPOSITORY = Path(__file__).resolve().parents[1]
+_SHARED = _REPOSITORY.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")

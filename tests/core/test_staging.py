@@ -1,0 +1,89 @@
+"""Folders that appear whole or not at all."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cup4soil.errors import StoreError, writing
+from cup4soil.staging import occupied, staged, sweep
+
+
+def test_folder_appears_at_the_end(tmp_path):
+    target = tmp_path / "deep" / "target"
+    with staged(target) as folder:
+        (folder / "a").write_text("x")
+        assert not target.exists()
+    assert [p.name for p in target.iterdir()] == ["a"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_nothing_stays_after_an_error(tmp_path, error):
+    with pytest.raises(error), staged(tmp_path / "t") as folder:
+        (folder / "a").write_text("x")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_occupied_target_is_kept(tmp_path):
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "mine").write_text("x")
+    with pytest.raises(StoreError, match="exists already"), staged(tmp_path / "t"):
+        pytest.fail("must not begin")
+    assert occupied(tmp_path / "t")
+    assert (tmp_path / "t" / "mine").read_text() == "x"
+
+
+def test_empty_target_is_filled(tmp_path):
+    (tmp_path / "t").mkdir()
+    with staged(tmp_path / "t") as folder:
+        (folder / "a").touch()
+    assert (tmp_path / "t" / "a").exists()
+
+
+def test_killed_run_is_swept_by_the_next_and_a_running_one_is_not(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from cup4soil.staging import staged\n"
+        "with staged(Path(sys.argv[1])) as f:\n (f / 'half').write_text('x'); print('ready', flush=True); time.sleep(60)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "t")], stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"ready\n"
+    assert sweep(tmp_path) == 0
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    assert not (tmp_path / "t").exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    with staged(tmp_path / "t") as folder:
+        (folder / "whole").touch()
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "no space"), (errno.EACCES, "no permission"), (errno.EROFS, "read-only")]
+)
+def test_refusals_of_the_system_in_plain_words(number, words):
+    with pytest.raises(StoreError, match=words), writing(Path("here")):
+        raise OSError(number, os.strerror(number))
+
+
+def test_target_below_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file"), staged(tmp_path / "file" / "t"):
+        pytest.fail("must not begin")
+
+
+def test_two_at_once(tmp_path):
+    """The later of two runs for the same target is told; the first result stays."""
+    with pytest.raises(StoreError), staged(tmp_path / "t") as late:  # noqa: PT012
+        with staged(tmp_path / "t") as early:
+            (early / "first").touch()
+        (late / "second").touch()
+        time.sleep(0)
+    assert [p.name for p in (tmp_path / "t").iterdir()] == ["first"]
