@@ -132,7 +132,7 @@ def read_samples(path: Path, spec: SampleSpec) -> tuple[SampleTable, SampleRepor
         InvalidInput: when the request contradicts itself, or the unit is none of the property.
         InvalidSamples: when the file is no table.
     """
-    _check_spec(spec)
+    check_spec(spec)
     table = read_table(path)
     columns = _number_columns(spec)
     decimal_comma = has_decimal_comma(table, columns)
@@ -204,7 +204,12 @@ def _main_reason(report: SampleReport) -> str:
     return f" ({report.counts[code]} excluded as {code}, such as row {example.row}: {example.message})"
 
 
-def _check_spec(spec: SampleSpec) -> None:
+def check_spec(spec: SampleSpec) -> None:
+    """Refuse a specification that contradicts itself.
+
+    Raises:
+        InvalidInput: when depth columns, profiles and interval do not fit together, or the unit is unknown.
+    """
     spec.property.to_unit(np.zeros(1), spec.unit)
     if (spec.upper is None) != (spec.lower is None):
         raise InvalidInput("only one of the depth columns is named", "name both, --upper and --lower, or none")

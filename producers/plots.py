@@ -1,0 +1,153 @@
+"""Plots of a training report: drawn without a display, the same bytes for the same numbers."""
+
+import functools
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+_BROWN, _TEAL, _GREY, _RED = "#8a4f24", "#1f7a78", "#6b6b6b", "#c0392b"
+_STYLE: Any = {
+    "svg.hashsalt": "cup4soil",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "grid.color": "#e6e2dc",
+    "axes.axisbelow": True,
+}
+# Beyond this many points a drawing of each one is larger than a picture of them all.
+_MOST_VECTOR_POINTS = 3000
+_MOST_BARS = 20
+
+type _Floats = NDArray[np.float64]
+
+
+def _styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Predictions for samples their model did not see, (n,), with the 90 % interval."""
+
+    title: str
+    observed: _Floats
+    mean: _Floats
+    lower: _Floats
+    upper: _Floats
+
+
+@_styled
+def scatter(parts: Sequence[HeldOut], label: str) -> Figure:
+    """Predicted against observed, one panel for each kind of validation."""
+    figure = Figure(figsize=(4.4 * len(parts), 4.4), layout="constrained")
+    high = max(float(np.max([part.observed.max(), part.mean.max(), part.upper.max()])) for part in parts)
+    low = min(float(np.min([part.observed.min(), part.mean.min(), part.lower.min()])) for part in parts)
+    pad = 0.03 * (high - low)
+    for index, part in enumerate(parts):
+        axes = figure.add_subplot(1, len(parts), index + 1)
+        _scatter_panel(axes, part, label)
+        axes.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad), aspect="equal")
+    return figure
+
+
+def _scatter_panel(axes: Axes, part: HeldOut, label: str) -> None:
+    missed = (part.observed < part.lower) | (part.observed > part.upper)
+    many = part.observed.size > _MOST_VECTOR_POINTS
+    axes.axline((0, 0), slope=1, color=_GREY, linewidth=1, linestyle="--")
+    axes.vlines(part.observed, part.lower, part.upper, color="#d9cfc3", linewidth=0.7, zorder=1.5, rasterized=many)
+    for chosen, colour, name in ((~missed, _BROWN, "interval holds it"), (missed, _RED, "outside the 90 % interval")):
+        axes.scatter(
+            part.observed[chosen], part.mean[chosen], s=14, color=colour, alpha=0.75, linewidths=0, zorder=2.5,
+            label=f"{name} ({int(chosen.sum())})", rasterized=many,
+        )  # fmt: skip
+    axes.set(title=part.title, xlabel=f"measured {label}", ylabel=f"predicted {label}")
+    axes.legend(loc="upper left", fontsize=8, framealpha=0.9, edgecolor="none")
+
+
+@_styled
+def coverage(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
+    """Share of samples inside their prediction interval against the nominal level; a curve is (levels, shares)."""
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--", label="as it should be")
+    for (name, (levels, shares)), colour, marker in zip(curves.items(), (_BROWN, _TEAL), ("o", "s"), strict=False):
+        axes.plot(levels, shares, color=colour, marker=marker, markersize=3.5, linewidth=1.4, label=name)
+    axes.set(xlabel="nominal level of the interval", ylabel="share of samples inside", xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_aspect("equal")
+    axes.legend(loc="upper left", fontsize=8, framealpha=0.9, edgecolor="none")
+    return figure
+
+
+@_styled
+def importance(shares: Mapping[str, float]) -> Figure:
+    """Bars of the covariates' shares of the whole importance, the largest on top."""
+    ordered = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_BARS][::-1]
+    figure = Figure(figsize=(6.4, 0.8 + 0.26 * len(ordered)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.barh([name for name, _ in ordered], [100 * share for _, share in ordered], color=_TEAL, height=0.7)
+    axes.set(xlabel="share of the importance (%)")
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+@_styled
+def residual_map(x: _Floats, y: _Floats, residuals: _Floats, label: str, unit: str) -> Figure:
+    """Where the model predicts too much and where too little; ``unit`` is that of the coordinates."""
+    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+    axes = figure.add_subplot()
+    scale = 1000.0 if unit == "m" else 1.0
+    reach = float(np.quantile(np.abs(residuals), 0.95)) or 1.0
+    points = axes.scatter(
+        x / scale, y / scale, c=residuals, s=26, cmap="PuOr_r", vmin=-reach, vmax=reach, edgecolors="#555555",
+        linewidths=0.3, rasterized=x.size > _MOST_VECTOR_POINTS,
+    )  # fmt: skip
+    shown = "km" if unit == "m" else unit
+    axes.set(xlabel=f"x ({shown})", ylabel=f"y ({shown})", aspect="equal")
+    axes.ticklabel_format(useOffset=False, style="plain")
+    figure.colorbar(points, ax=axes, extend="both", shrink=0.85, label=f"predicted - measured, {label}")
+    return figure
+
+
+@_styled
+def histogram(values: _Floats, label: str, modelled: _Floats | None) -> Figure:
+    """Distribution of the samples' values, and on the scale modelled where that is another."""
+    panels = [(values, label)] + ([(modelled, f"ln of {label}")] if modelled is not None else [])
+    figure = Figure(figsize=(4.4 * len(panels), 3.2), layout="constrained")
+    for index, (numbers, name) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), index + 1)
+        axes.hist(numbers, bins=min(30, max(8, int(np.sqrt(numbers.size)))), color=_BROWN, edgecolor="white")
+        axes.set(xlabel=name, ylabel="samples")
+    return figure
+
+
+@_styled
+def svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element for a page of HTML."""
+    target = io.StringIO()
+    figure.savefig(target, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+    text = target.getvalue()
+    return text[text.index("<svg") :]
+
+
+@_styled
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG."""
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=110, metadata={"Software": None})
+    return target.getvalue()

@@ -1,0 +1,173 @@
+"""The report of a training: figures as JSON, and a page for people with everything in it."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from cup4soil.grids import parse_crs
+from cup4soil.products import ProductRecord
+from producers import plots
+from producers.training_record import MEASURES, interval_sentence, skill_sentence, software
+from producers.training_result import TrainingResult, Validation
+
+# The page stays readable and small; the JSON holds all rows.
+_MOST_ROWS_SHOWN = 1000
+
+
+def write_report(folder: Path, result: TrainingResult, record: ProductRecord) -> None:
+    """Write ``report.json``, ``report.html`` and ``overview.png`` into ``folder``."""
+    document = report_document(result, record)
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    (folder / "report.json").write_text(text, encoding="utf-8")
+    (folder / "report.html").write_text(report_page(result, record), encoding="utf-8")
+    label = _label(result)
+    (folder / "overview.png").write_bytes(plots.png(plots.scatter([result.spatial.held_out], label)))
+
+
+def report_document(result: TrainingResult, record: ProductRecord) -> dict[str, Any]:
+    """All figures of the training. Values of single samples and their places are not in it."""
+    return {
+        "model": record.id,
+        "title": record.title,
+        "property": {"code": result.prop.code, "title": result.prop.title, "unit": result.prop.unit},
+        "depth": None if result.depth is None else str(result.depth),
+        "samples": result.report.model_dump(mode="json"),
+        "transform": result.transform.model_dump(mode="json"),
+        "validation": {
+            name: _validation(each) for name, each in (("random", result.random), ("spatial", result.spatial))
+        },
+        "importance": {name: _number(share) for name, share in result.importance_shares.items()},
+        "importance_of_features": dict(zip(result.encoding.features, map(_number, result.importance), strict=True)),
+        "levels": dict(result.encoding.levels),
+        "applicability": {
+            "threshold": _number(result.threshold),
+            "training_dissimilarity_max": _number(float(result.training_dissimilarity.max())),
+        },
+        "parameters": record.algorithm.model_dump(mode="json")["parameters"],
+        "references": list(record.algorithm.references),
+        "sources": [source.model_dump(mode="json", exclude_none=True) for source in record.sources],
+        "licence": record.licence,
+        "attribution": list(record.attribution),
+        "limitations": list(record.limitations),
+        "software": software(),
+    }
+
+
+def _validation(validation: Validation) -> dict[str, Any]:
+    scales, curve = {"reported": validation.reported, "modelled": validation.modelled}, validation.curve
+    return {
+        "title": validation.title,
+        "support": validation.support,
+        "block_size": validation.block_size,
+        **{name: _scores(scores) for name, scores in scales.items() if scores is not None},
+        "coverage": {
+            "interval_levels": list(curve.nominal),
+            "share_inside": [_number(share) for share in curve.picp],
+            "quantiles": list(curve.quantile_levels),
+            "share_at_or_below": [_number(share) for share in curve.quantile_coverage],
+        },
+    }
+
+
+def _scores(scores: Any) -> dict[str, float | int | None]:
+    return {name: _number(value) for name, value in dataclasses.asdict(scores).items()}
+
+
+def _number(value: float) -> float | int | None:
+    """A figure for JSON, which has no NaN: undefined is null."""
+    if isinstance(value, int):
+        return value
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def report_page(result: TrainingResult, record: ProductRecord) -> str:
+    """The report as one page of HTML that asks for nothing from elsewhere."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("producers"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    excluded = result.report.excluded
+    return (
+        environment.get_template("report.html.j2").render(
+            result=result,
+            record=record,
+            report=result.report,
+            figures={name: Markup(plots.svg(figure)) for name, figure in _figures(result).items()},  # noqa: S704
+            tables=list(_tables(result)),
+            skill=skill_sentence(result),
+            interval=interval_sentence(result.spatial),
+            shown=excluded[:_MOST_ROWS_SHOWN],
+            software=software(),
+            summary=_summary(result),
+        )
+        + "\n"
+    )
+
+
+def _figures(result: TrainingResult) -> dict[str, Any]:
+    label = _label(result)
+    held_out = result.spatial.held_out
+    crs = parse_crs(result.crs)
+    return {
+        "scatter": plots.scatter([each.held_out for each in result.validations], label),
+        "coverage": plots.coverage({each.title: (each.curve.nominal, each.curve.picp) for each in result.validations}),
+        "importance": plots.importance(result.importance_shares),
+        "residuals": plots.residual_map(
+            result.table.x,
+            result.table.y,
+            held_out.mean - held_out.observed,
+            label,
+            "degrees" if crs.geographic else "m",
+        ),
+        "histogram": plots.histogram(
+            result.table.values, label, result.modelled if result.transform.name == "ln" else None
+        ),
+    }
+
+
+def _tables(result: TrainingResult) -> Sequence[Mapping[str, Any]]:
+    """One table for each scale: rows of a measure's name, meaning, unit and its value in both validations."""
+    unit = result.prop.unit
+    scales = [("As reported", unit, [each.reported for each in result.validations])]
+    modelled = [each.modelled for each in result.validations if each.modelled is not None]
+    if modelled:
+        scales.append(("On the logarithmic scale of the model", f"ln {unit}", modelled))
+    return [
+        {
+            "title": title,
+            "rows": [
+                (name, meaning, shown if has_unit else "", *(_three_digits(getattr(s, attribute)) for s in scores))
+                for name, attribute, has_unit, meaning in MEASURES
+            ],
+        }
+        for title, shown, scores in scales
+    ]
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "not defined"
+
+
+def _summary(result: TrainingResult) -> list[tuple[str, str, str]]:
+    """The few figures at the head of the page: name, value, what it tells."""
+    unit, spatial = result.prop.unit, result.spatial.reported
+    return [
+        ("Samples", f"{len(result.table)}", f"from {result.report.used_rows} of {result.report.rows} rows"),
+        ("Typical error", f"{_three_digits(spatial.rmse)} {unit}", "RMSE in spatial blocks"),
+        (
+            "Explained",
+            f"{max(0.0, spatial.mec):.0%}" if math.isfinite(spatial.mec) else "-",
+            "of the variance, spatial blocks",
+        ),
+        ("90 % interval", f"{spatial.picp90:.0%}", "of the measured values inside, spatial blocks"),
+    ]
+
+
+def _label(result: TrainingResult) -> str:
+    return f"{result.prop.title} ({result.prop.unit})"
