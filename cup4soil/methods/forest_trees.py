@@ -1,0 +1,251 @@
+"""Regression trees as flat arrays, and what their leaves hold."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cup4soil.errors import LimitExceeded
+from cup4soil.methods.forest_kernels import ENTRY, LINK_BITS, MAX_FEATURES, MAX_TREE_NODES, NODE, leaves_of
+from cup4soil.methods.stored import require, require_offsets, stored_array
+
+# Weights of one pixel sum to at most this, the largest 32-bit integer.
+_FULL_WEIGHT = 2**31 - 1
+
+type _Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trees:
+    """The splits of all trees, one tree after the other, each from its root downwards.
+
+    ``tree_start``: (trees + 1,), the first node of each tree; per node ``threshold``, ``feature`` and
+    ``left``: a row goes to ``left`` (counted from the tree's root) where its feature is at most the
+    threshold, else to the node after that. Leaves have feature and left -1 and threshold infinity; they
+    are numbered in the order of the nodes.
+    """
+
+    tree_start: NDArray[np.int64]
+    threshold: NDArray[np.float32]
+    feature: NDArray[np.int32]
+    left: NDArray[np.int32]
+
+    @classmethod
+    def of_sklearn(cls, trees: Iterable[Any]) -> Self:
+        """From fitted ``sklearn.tree._tree.Tree`` objects.
+
+        Raises:
+            LimitExceeded: when a tree has more nodes than the compiled loops can address.
+        """
+        parts = [_flat(tree) for tree in trees]
+        sizes = [feature.size for _, feature, _ in parts]
+        if max(sizes) > MAX_TREE_NODES:
+            raise LimitExceeded(f"a tree with {max(sizes)} nodes", f"raise min_leaf: at most {MAX_TREE_NODES}")
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return cls(np.cumsum([0, *sizes], dtype=np.int64), columns[0], columns[1], columns[2])
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], features: int) -> Self:
+        """Read back what :meth:`to_arrays` gave, for rows of ``features`` columns.
+
+        Raises:
+            InvalidInput: when following the nodes could leave a tree, run in a circle or read past a row.
+        """
+        trees = cls(
+            stored_array(arrays, "tree_start", np.int64),
+            stored_array(arrays, "threshold", np.float32),
+            stored_array(arrays, "feature", np.int32),
+            stored_array(arrays, "left", np.int32),
+        )
+        trees._check(features)
+        return trees
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The fields by name."""
+        return {name: getattr(self, name) for name in ("tree_start", "threshold", "feature", "left")}
+
+    @property
+    def count(self) -> int:
+        """Number of trees."""
+        return self.tree_start.size - 1
+
+    @cached_property
+    def is_leaf(self) -> NDArray[np.bool_]:
+        """Per node."""
+        return self.feature < 0
+
+    @cached_property
+    def tree_of_leaf(self) -> NDArray[np.intp]:
+        """Per leaf, the tree it is in."""
+        leaves = np.add.reduceat(self.is_leaf, self.tree_start[:-1], dtype=np.intp)
+        return np.repeat(np.arange(self.count), leaves)
+
+    @cached_property
+    def leaf_of(self) -> NDArray[np.int32]:
+        """Number of the leaf per node; of no meaning at other nodes."""
+        return np.cumsum(self.is_leaf, dtype=np.int32) - np.int32(1)
+
+    @cached_property
+    def nodes(self) -> NDArray[np.void]:
+        """As the compiled loops read them."""
+        nodes = np.empty(self.feature.size, NODE)
+        itself = np.arange(nodes.size) - np.repeat(self.tree_start[:-1], np.diff(self.tree_start))
+        nodes["threshold"] = np.where(self.is_leaf, np.float32(np.inf), self.threshold)
+        left = np.where(self.is_leaf, itself, self.left).astype(np.uint32)
+        nodes["link"] = left | (np.where(self.is_leaf, 0, self.feature).astype(np.uint32) << np.uint32(LINK_BITS))
+        return nodes
+
+    def apply(self, features: NDArray[np.float32]) -> NDArray[np.int32]:
+        """Number of the leaf, (trees, m), that each row of finite ``features`` (m, f) reaches."""
+        out = np.empty((self.count, features.shape[0]), np.int32)
+        leaves_of(features, self.nodes, self.tree_start, self.leaf_of, out)
+        return out
+
+    def _check(self, features: int) -> None:
+        size = self.feature.size
+        require(self.threshold.size == size and self.left.size == size, "node arrays differ in length")
+        require_offsets(self.tree_start, size, "tree_start")
+        sizes = np.diff(self.tree_start)
+        require(sizes.max() <= MAX_TREE_NODES, "a tree has too many nodes")
+        require(1 <= features <= MAX_FEATURES, f"{features} features")
+        root = np.repeat(self.tree_start[:-1], sizes)
+        inner = self.feature >= 0
+        left = self.left[inner].astype(np.int64)
+        require((self.feature >= -1).all() and (self.feature < features).all(), "a feature is out of range")
+        require(np.isfinite(self.threshold[inner]).all(), "a threshold is not finite")
+        require((self.left[~inner] == -1).all(), "a leaf has children")
+        require((left > (np.arange(size) - root)[inner]).all(), "a child lies before its parent")
+        require((left + 1 < np.repeat(sizes, sizes)[inner]).all(), "a child lies outside its tree")
+        children = np.bincount(np.concatenate([left, left + 1]) + np.tile(root[inner], 2), minlength=size)
+        children[self.tree_start[:-1]] += 1
+        require((children == 1).all(), "a node has not exactly one parent")
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """The training rows in each leaf: ``row[start[i]:start[i + 1]]``, drawn ``count`` times by the bootstrap."""
+
+    start: NDArray[np.int64]
+    row: NDArray[np.int32]
+    count: NDArray[np.int32]
+
+    @classmethod
+    def of_bootstrap(cls, trees: Trees, features: NDArray[np.float32], samples: Iterable[NDArray[Any]]) -> Self:
+        """From the rows that each tree drew (``samples``, with repetition)."""
+        starts, rows, counts = [], [], []
+        for reached, drawn in zip(trees.apply(features), samples, strict=True):
+            times = np.bincount(drawn, minlength=features.shape[0])
+            row = np.flatnonzero(times)
+            row = row[np.argsort(reached[row], kind="stable")]
+            starts.append(np.unique(reached[row], return_counts=True)[1])
+            rows.append(row.astype(np.int32))
+            counts.append(times[row].astype(np.int32))
+        start = np.concatenate([[0], np.cumsum(np.concatenate(starts))])
+        return cls(start.astype(np.int64), np.concatenate(rows), np.concatenate(counts))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], trees: Trees, rows: int) -> Self:
+        """Read back what :meth:`to_arrays` gave, for ``trees`` grown on ``rows`` training rows.
+
+        Raises:
+            InvalidInput: when a leaf is empty, names a row that is not there, or a tree's draws do not add up.
+        """
+        leaves = cls(
+            stored_array(arrays, "leaf_start", np.int64),
+            stored_array(arrays, "leaf_row", np.int32),
+            stored_array(arrays, "leaf_count", np.int32),
+        )
+        require(leaves.row.size == leaves.count.size, "leaf arrays differ in length")
+        require(leaves.start.size == trees.is_leaf.sum() + 1, "leaf_start does not fit the trees")
+        require_offsets(leaves.start, leaves.row.size, "leaf_start")
+        require((leaves.row >= 0).all() and (leaves.row < rows).all(), "a training row is out of range")
+        require((leaves.count >= 1).all() and (leaves.count <= rows).all(), "a bootstrap count is out of range")
+        drawn = np.bincount(trees.tree_of_leaf, weights=leaves.sizes, minlength=trees.count)
+        require((drawn == rows).all(), "a tree holds more or fewer draws than training rows")
+        return leaves
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The fields by name."""
+        return {"leaf_start": self.start, "leaf_row": self.row, "leaf_count": self.count}
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of draws per leaf."""
+        return np.add.reduceat(self.count, self.start[:-1], dtype=np.int64)
+
+    @cached_property
+    def leaf_of_entry(self) -> NDArray[np.intp]:
+        """The leaf of each element of ``row``."""
+        return np.repeat(np.arange(self.start.size - 1), np.diff(self.start))
+
+    def in_bag(self, trees: Trees, rows: int) -> NDArray[np.bool_]:
+        """(trees, rows): True where the tree was grown on the row."""
+        drawn = np.zeros((trees.count, rows), np.bool_)
+        drawn[trees.tree_of_leaf[self.leaf_of_entry], self.row] = True
+        return drawn
+
+
+@dataclass(frozen=True)
+class LeafValues:
+    """Values of the training rows on one scale, as the compiled loops read them.
+
+    ``distinct``: the values in ascending order; ``entries``: per leaf (from ``start``) the rank of each
+    of its values and its weight; the weights of a leaf sum to ``unit``; ``mean``: per leaf.
+
+    Weights are integers, cut out of the leaf's cumulative share of ``unit``: the cumulative weight of a
+    leaf is exact to half a unit at every value, that of a pixel to 0.5 / ``unit`` of the whole, and no
+    order of summing changes it.
+    """
+
+    distinct: _Floats
+    start: NDArray[np.int64]
+    entries: NDArray[np.void]
+    mean: _Floats
+    unit: int
+
+    @classmethod
+    def of(cls, leaves: Leaves, values: _Floats, trees: int) -> Self:
+        """For the training ``values`` (n,) of a forest with so many ``trees``."""
+        unit = _FULL_WEIGHT // trees
+        distinct, rank = np.unique(values, return_inverse=True)
+        leaf = leaves.leaf_of_entry
+        level = rank[leaves.row]
+        order = np.lexsort((level, leaf))
+        leaf, level, count = leaf[order], level[order], leaves.count[order].astype(np.int64)
+        size = leaves.sizes[leaf]
+        reached = np.cumsum(count) - (np.cumsum(leaves.sizes) - leaves.sizes)[leaf]
+        share = (2 * unit * reached + size) // (2 * size)
+        last = np.append((np.diff(leaf) != 0) | (np.diff(level) != 0), True)
+        leaf, level, share = leaf[last], level[last], share[last]
+        first = np.append(True, np.diff(leaf) != 0)
+        entries = np.empty(leaf.size, ENTRY)
+        entries["level"] = level
+        entries["weight"] = share - np.where(first, 0, np.roll(share, 1))
+        start = np.append(np.flatnonzero(first), leaf.size).astype(np.int64)
+        mean = np.add.reduceat(leaves.count * values[leaves.row], leaves.start[:-1]) / leaves.sizes
+        return cls(distinct, start, entries, mean, unit)
+
+
+def _flat(tree: Any) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+    """Threshold, feature and left child per node, renumbered level by level so that siblings are adjacent."""
+    old_left, old_right = tree.children_left, tree.children_right
+    levels = [np.zeros(1, np.intp)]
+    while (parents := levels[-1][old_left[levels[-1]] >= 0]).size:
+        levels.append(np.column_stack([old_left[parents], old_right[parents]]).ravel())
+    order = np.concatenate(levels)
+    number = np.empty(order.size, np.int32)
+    number[order] = np.arange(order.size, dtype=np.int32)
+    leaf = old_left[order] < 0
+    left = np.where(leaf, np.int32(-1), number[old_left[order]])
+    feature = np.where(leaf, -1, tree.feature[order]).astype(np.int32)
+    threshold = np.where(leaf, np.float32(np.inf), _rounded_down(tree.threshold[order]))
+    return threshold, feature, left
+
+
+def _rounded_down(threshold: _Floats) -> NDArray[np.float32]:
+    """The largest float32 not above: for any float32 x, x <= threshold holds for both or for none."""
+    near = threshold.astype(np.float32)
+    return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)
