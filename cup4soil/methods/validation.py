@@ -1,0 +1,224 @@
+"""How good predictions and their intervals are, and cross-validation to find out.
+
+Rows where a value is missing (NaN) are left out of a figure, and its ``n`` counts those used.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cup4soil.errors import InvalidInput, InvalidSamples
+from cup4soil.methods.forest import ForestParameters, Prediction, QuantileForest
+
+INTERVAL_LEVEL = 0.9
+NOMINAL_LEVELS = (*(round(0.05 * step, 2) for step in range(1, 20)), 0.99)
+_DIGITS = 9
+
+type _Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Figures of one validation; y observed, p predicted, all in the unit of y except the shares.
+
+    ``n``: rows used. ``rmse``: root mean squared error. ``me``: mean error, mean(p - y). ``mec``: model
+    efficiency, 1 - SS_res / SS_tot (Nash & Sutcliffe 1970, J. Hydrol. 10, 282); NaN where all
+    observations are equal. ``ccc``: concordance (Lin 1989, Biometrics 45, 255) with moments over n; NaN
+    where both sides are the same constant. ``picp90``: share of observations inside the 90 % interval,
+    bounds included. ``mean_width``: mean of upper - lower. ``interval_score``: mean of the width plus
+    2 / 0.1 times the distance by which an observation lies outside (Gneiting & Raftery 2007, JASA 102, 359).
+    """
+
+    n: int
+    rmse: float
+    me: float
+    mec: float
+    ccc: float
+    picp90: float
+    mean_width: float
+    interval_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageCurve:
+    """How often intervals and quantiles hold what they promise.
+
+    ``nominal`` and ``picp``: levels of the central intervals, ascending, and the share of observations
+    inside, bounds included. ``quantile_levels`` and ``quantile_coverage``: the levels of the quantiles and
+    the share of observations at or below them, which shows a bias to one side that intervals hide.
+    ``n``: rows used.
+    """
+
+    n: int
+    nominal: tuple[float, ...]
+    picp: tuple[float, ...]
+    quantile_levels: tuple[float, ...]
+    quantile_coverage: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidation:
+    """Out-of-fold predictions in the order of the rows, on the scale modelled and on the one reported.
+
+    ``folds``: (n,); ``levels``: the quantiles' levels.
+    """
+
+    folds: NDArray[np.int64]
+    levels: tuple[float, ...]
+    modelled: Prediction
+    reported: Prediction
+
+
+def scores(observed: ArrayLike, mean: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> Scores:
+    """Score predictions (n,) with their 90 % interval from ``lower`` to ``upper`` against ``observed`` (n,).
+
+    Raises:
+        InvalidInput: when shapes differ, a value is infinite, a bound is crossed, or no row is complete.
+    """
+    y, p, low, high = _complete(observed, mean, lower, upper)
+    if (low > high).any():
+        raise InvalidInput("an interval whose lower bound is above its upper bound", "give lower <= upper")
+    outside = np.maximum(low - y, 0.0) + np.maximum(y - high, 0.0)
+    error = p - y
+    return Scores(
+        n=y.size,
+        rmse=float(np.sqrt(np.mean(error**2))),
+        me=float(error.mean()),
+        mec=_efficiency(y, error),
+        ccc=_concordance(y, p),
+        picp90=float(np.mean(outside == 0.0)),
+        mean_width=float(np.mean(high - low)),
+        interval_score=float(np.mean(high - low + 2.0 / (1.0 - INTERVAL_LEVEL) * outside)),
+    )
+
+
+def interval_quantiles(nominal: Sequence[float] = NOMINAL_LEVELS) -> tuple[float, ...]:
+    """Levels of the quantiles that bound central intervals of the ``nominal`` levels, with the median."""
+    bounds = {round((1 + sign * level) / 2, _DIGITS) for level in nominal for sign in (-1, 1)}
+    return tuple(sorted(bounds | {0.5}))
+
+
+def coverage_curve(observed: ArrayLike, quantile_levels: Sequence[float], quantiles: ArrayLike) -> CoverageCurve:
+    """Coverage of every central interval that ``quantiles`` (q, n) at ``quantile_levels`` (q,) bound.
+
+    :func:`interval_quantiles` gives the levels for intervals of 0.05 to 0.99.
+
+    Raises:
+        InvalidInput: when shapes do not agree, levels do not rise strictly between 0 and 1, no two of them
+            bound a central interval, a value is infinite, or no row is complete.
+    """
+    levels = [round(float(level), _DIGITS) for level in quantile_levels]
+    table = np.asarray(quantiles, np.float64)
+    if table.ndim != 2 or table.shape[0] != len(levels):
+        raise InvalidInput(f"quantiles of shape {table.shape} for {len(levels)} levels", "give one row per level")
+    if any(not 0.0 < level < 1.0 for level in levels) or any(np.diff(levels) <= 0):
+        raise InvalidInput(f"quantile levels {levels}", "give ascending levels between 0 and 1")
+    y, *rows = _complete(observed, *table)
+    pairs = [(i, levels.index(other)) for i, other in _central(levels)]
+    if not pairs:
+        raise InvalidInput(f"no two of the quantile levels {levels} bound a central interval", "add such as 0.05, 0.95")
+    share = [float(np.mean(y <= row)) for row in rows]
+    picp = [float(np.mean((rows[low] <= y) & (y <= rows[high]))) for low, high in pairs]
+    nominal = [round(levels[high] - levels[low], _DIGITS) for low, high in pairs]
+    return CoverageCurve(y.size, tuple(nominal), tuple(picp), tuple(levels), tuple(share))
+
+
+def cross_validate(
+    features: ArrayLike,
+    target: ArrayLike,
+    reported: ArrayLike | None,
+    folds: ArrayLike,
+    parameters: ForestParameters,
+    levels: Sequence[float],
+    *,
+    threads: int = 2,
+    on_fold: Callable[[], None] | None = None,
+) -> CrossValidation:
+    """Predict each fold of ``folds`` (n,) by a forest grown on the others; ``on_fold`` follows each.
+
+    Arguments are those of :meth:`QuantileForest.fit`; ``levels`` are the quantiles wanted.
+
+    Raises:
+        InvalidInput: when shapes do not agree or there are fewer than two folds.
+        InvalidSamples: when no forest can be grown without one of the folds.
+    """
+    x, y = np.asarray(features), np.asarray(target, np.float64)
+    shown = y if reported is None else np.asarray(reported, np.float64)
+    fold = np.asarray(folds, np.int64)
+    if x.ndim != 2 or not fold.shape == y.shape == shown.shape == x.shape[:1]:
+        shapes = f"features {x.shape}, target {y.shape}, reported {shown.shape}, folds {fold.shape}"
+        raise InvalidInput(shapes, "give one value of each per row")
+    numbers = np.unique(fold)
+    if numbers.size < 2:
+        raise InvalidInput(f"{numbers.size} folds", "give at least two")
+    modelled, given = _empty(len(levels), y.size), _empty(len(levels), y.size)
+    for number in numbers.tolist():
+        held = fold == number
+        forest = _grown_without(number, held, x, y, shown, parameters, threads)
+        _place(modelled, held, forest.predict_modelled(x[held], levels, threads=threads))
+        _place(given, held, forest.predict(x[held], levels, threads=threads))
+        if on_fold is not None:
+            on_fold()
+    return CrossValidation(fold, tuple(float(level) for level in levels), modelled, given)
+
+
+def _grown_without(
+    number: int,
+    held: NDArray[np.bool_],
+    x: NDArray[np.floating],
+    y: _Floats,
+    shown: _Floats,
+    parameters: ForestParameters,
+    threads: int,
+) -> QuantileForest:
+    rest = ~held
+    try:
+        return QuantileForest.fit(
+            x[rest], y[rest], shown[rest], parameters, threads=threads, measure_importance=False
+        )  # fmt: skip
+    except InvalidSamples as error:
+        raise InvalidSamples(f"no forest can be grown without fold {number}: {error.problem}", error.hint) from error
+
+
+def _empty(levels: int, rows: int) -> Prediction:
+    return Prediction(np.full(rows, np.nan), np.full((levels, rows), np.nan))
+
+
+def _place(whole: Prediction, rows: NDArray[np.bool_], part: Prediction) -> None:
+    whole.mean[rows] = part.mean
+    whole.quantiles[:, rows] = part.quantiles
+
+
+def _central(levels: Sequence[float]) -> list[tuple[int, float]]:
+    """Lower bounds and their upper level, from the narrowest interval to the widest."""
+    below = [(i, round(1.0 - level, _DIGITS)) for i, level in enumerate(levels) if level < 0.5]
+    return [(i, upper) for i, upper in reversed(below) if upper in levels]
+
+
+def _complete(*columns: ArrayLike) -> list[_Floats]:
+    """The columns without the rows where any of them is NaN."""
+    arrays = [np.asarray(column, np.float64) for column in columns]
+    if any(array.ndim != 1 or array.shape != arrays[0].shape for array in arrays):
+        raise InvalidInput(f"columns of shapes {[array.shape for array in arrays]}", "give columns of equal length")
+    table = np.stack(arrays)
+    if np.isinf(table).any():
+        raise InvalidInput("an infinite value among observations and predictions", "give finite numbers, or NaN")
+    kept = table[:, ~np.isnan(table).any(axis=0)]
+    if not kept.shape[1]:
+        raise InvalidInput(f"none of {table.shape[1]} rows has all values", "give at least one complete row")
+    return list(kept)
+
+
+def _efficiency(y: _Floats, error: _Floats) -> float:
+    if (y == y[0]).all():
+        return float("nan")
+    return float(1.0 - np.sum(error**2) / np.sum((y - y.mean()) ** 2))
+
+
+def _concordance(y: _Floats, p: _Floats) -> float:
+    spread = y.var() + p.var() + (y.mean() - p.mean()) ** 2
+    if spread == 0.0:
+        return float("nan")
+    return float(2.0 * np.mean((y - y.mean()) * (p - p.mean())) / spread)
