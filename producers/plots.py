@@ -21,6 +21,9 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#888888",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "axes.facecolor": "none",
     "axes.grid": True,
     "grid.color": "#e6e2dc",
     "axes.axisbelow": True,
@@ -53,23 +56,26 @@ class HeldOut:
 
 
 @_styled
-def scatter(parts: Sequence[HeldOut], label: str) -> Figure:
-    """Predicted against observed, one panel for each kind of validation."""
+def scatter(parts: Sequence[HeldOut], label: str, *, log: bool) -> Figure:
+    """Predicted against observed, one panel for each kind of validation; on logarithmic axes where all is positive."""
     figure = Figure(figsize=(4.4 * len(parts), 4.4), layout="constrained")
     high = max(float(np.max([part.observed.max(), part.mean.max(), part.upper.max()])) for part in parts)
     low = min(float(np.min([part.observed.min(), part.mean.min(), part.lower.min()])) for part in parts)
+    log = log and low > 0
     pad = 0.03 * (high - low)
+    limits = (low / 1.15, high * 1.15) if log else (low - pad, high + pad)
     for index, part in enumerate(parts):
         axes = figure.add_subplot(1, len(parts), index + 1)
         _scatter_panel(axes, part, label)
-        axes.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad), aspect="equal")
+        axes.plot(limits, limits, color=_GREY, linewidth=1, linestyle="--", zorder=1.6)
+        scale = "log" if log else "linear"
+        axes.set(xscale=scale, yscale=scale, xlim=limits, ylim=limits, aspect="equal")
     return figure
 
 
 def _scatter_panel(axes: Axes, part: HeldOut, label: str) -> None:
     missed = (part.observed < part.lower) | (part.observed > part.upper)
     many = part.observed.size > _MOST_VECTOR_POINTS
-    axes.axline((0, 0), slope=1, color=_GREY, linewidth=1, linestyle="--")
     axes.vlines(part.observed, part.lower, part.upper, color="#d9cfc3", linewidth=0.7, zorder=1.5, rasterized=many)
     for chosen, colour, name in ((~missed, _BROWN, "interval holds it"), (missed, _RED, "outside the 90 % interval")):
         axes.scatter(
@@ -77,7 +83,7 @@ def _scatter_panel(axes: Axes, part: HeldOut, label: str) -> None:
             label=f"{name} ({int(chosen.sum())})", rasterized=many,
         )  # fmt: skip
     axes.set(title=part.title, xlabel=f"measured {label}", ylabel=f"predicted {label}")
-    axes.legend(loc="upper left", fontsize=8, framealpha=0.9, edgecolor="none")
+    axes.legend(loc="upper left", fontsize=8, facecolor="white", framealpha=0.85, edgecolor="none")
 
 
 @_styled
@@ -149,5 +155,5 @@ def svg(figure: Figure) -> str:
 def png(figure: Figure) -> bytes:
     """The figure as a PNG."""
     target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=110, metadata={"Software": None})
+    figure.savefig(target, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     return target.getvalue()

@@ -9,11 +9,12 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from cup4soil.grids import parse_crs
 from cup4soil.products import ProductRecord
 from producers import plots
-from producers.training_record import MEASURES, interval_sentence, skill_sentence, software
+from producers.training_record import MEASURES, interval_sentence, lower_first, percent, skill_sentence, software
 from producers.training_result import TrainingResult, Validation
 
 # The page stays readable and small; the JSON holds all rows.
@@ -26,8 +27,7 @@ def write_report(folder: Path, result: TrainingResult, record: ProductRecord) ->
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     (folder / "report.json").write_text(text, encoding="utf-8")
     (folder / "report.html").write_text(report_page(result, record), encoding="utf-8")
-    label = _label(result)
-    (folder / "overview.png").write_bytes(plots.png(plots.scatter([result.spatial.held_out], label)))
+    (folder / "overview.png").write_bytes(plots.png(_scatter(result, [result.spatial])))
 
 
 def report_document(result: TrainingResult, record: ProductRecord) -> dict[str, Any]:
@@ -110,12 +110,12 @@ def report_page(result: TrainingResult, record: ProductRecord) -> str:
     )
 
 
-def _figures(result: TrainingResult) -> dict[str, Any]:
+def _figures(result: TrainingResult) -> dict[str, Figure]:
     label = _label(result)
     held_out = result.spatial.held_out
     crs = parse_crs(result.crs)
     return {
-        "scatter": plots.scatter([each.held_out for each in result.validations], label),
+        "scatter": _scatter(result, result.validations),
         "coverage": plots.coverage({each.title: (each.curve.nominal, each.curve.picp) for each in result.validations}),
         "importance": plots.importance(result.importance_shares),
         "residuals": plots.residual_map(
@@ -129,6 +129,11 @@ def _figures(result: TrainingResult) -> dict[str, Any]:
             result.table.values, label, result.modelled if result.transform.name == "ln" else None
         ),
     }
+
+
+def _scatter(result: TrainingResult, validations: Sequence[Validation]) -> Figure:
+    held_out = [each.held_out for each in validations]
+    return plots.scatter(held_out, _label(result), log=result.transform.name == "ln")
 
 
 def _tables(result: TrainingResult) -> Sequence[Mapping[str, Any]]:
@@ -165,9 +170,9 @@ def _summary(result: TrainingResult) -> list[tuple[str, str, str]]:
             f"{max(0.0, spatial.mec):.0%}" if math.isfinite(spatial.mec) else "-",
             "of the variance, spatial blocks",
         ),
-        ("90 % interval", f"{spatial.picp90:.0%}", "of the measured values inside, spatial blocks"),
+        ("90 % interval", percent(spatial.picp90), "of the measured values inside, spatial blocks"),
     ]
 
 
 def _label(result: TrainingResult) -> str:
-    return f"{result.prop.title} ({result.prop.unit})"
+    return f"{lower_first(result.prop.title)} ({result.prop.unit})"

@@ -296,7 +296,7 @@ def _profiles(draft: Draft, spec: SampleSpec) -> tuple[SampleTable, int]:
         members.setdefault(name, []).append(int(i))
     for name, share in result.rejected.items():
         for i in members[name]:
-            draft.exclude(i, "partial-coverage", f"profile {name} covers {share:.0%} of {spec.depth}")
+            draft.exclude(i, "partial-coverage", f"profile {name} covers {100 * share:.0f} % of {spec.depth}")
     table = _sample_table(draft, result.ids, [members[name] for name in result.ids], result.values, result.coverage)
     return table, int(kept.size - within.size)
 

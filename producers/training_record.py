@@ -108,7 +108,7 @@ def model_record(
         id=product,
         collection="models",
         kind="model",
-        title=result.request.title or f"Model of {_lower(result.subject)}",
+        title=result.request.title or f"Model of {lower_first(result.subject)}",
         abstract=_abstract(result),
         keywords=("soil", "digital soil mapping", "quantile regression forest", result.prop.title.lower()),
         property_code=code,
@@ -165,13 +165,13 @@ def skill_sentence(result: TrainingResult) -> str:
         return f"Away from samples the model is no better than the mean of all samples ({figures})."
     if far < 0.2:
         return f"Away from samples the model explains little of the differences between samples ({figures})."
-    return f"Away from samples the model explains {far:.0%} of the variance between samples ({figures})."
+    return f"Away from samples the model explains {percent(far)} of the variance between samples ({figures})."
 
 
 def interval_sentence(validation: Validation) -> str:
     """Whether the 90 % interval holds what it promises."""
     share = validation.reported.picp90
-    text = f"The 90 % prediction interval held {share:.0%} of the measured values in {validation.title.lower()}"
+    text = f"The 90 % prediction interval held {percent(share)} of the measured values in {validation.title.lower()}"
     if share < 0.85:
         return f"{text}: it is too narrow, the true uncertainty is larger."
     if share > 0.95:
@@ -185,13 +185,19 @@ def _abstract(result: TrainingResult) -> str:
     )
     scale = " Trees were grown on the logarithm." if result.transform.name == "ln" else ""
     return (
-        f"Quantile regression forest of {_lower(result.subject)} ({result.prop.unit}), trained on"
+        f"Quantile regression forest of {lower_first(result.subject)} ({result.prop.unit}), trained on"
         f" {len(result.table)} samples with {len(result.encoding.covariates)} covariates.{depth_note}{scale}"
         f" {skill_sentence(result)} {interval_sentence(result.spatial)}"
     )
 
 
-def _lower(title: str) -> str:
+def percent(share: float) -> str:
+    """``0.4`` as ``40 %``."""
+    return f"{100 * share:.0f} %"
+
+
+def lower_first(title: str) -> str:
+    """A title as it stands within a sentence."""
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
