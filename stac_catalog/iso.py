@@ -45,7 +45,7 @@ _NO_ACCESS_LIMITS = "http://inspire.ec.europa.eu/metadata-codelist/LimitationsOn
 _GEMET = ("GEMET - INSPIRE themes, version 1.0", "http://www.eionet.europa.eu/gemet/inspire_themes", date(2008, 6, 1))
 _SOIL_THEME = "http://inspire.ec.europa.eu/theme/so"
 _VOCABULARIES = {
-    "http://inspire.ec.europa.eu/codelist/SoilDerivedObjectParameterNameValue": "INSPIRE soil derived object parameter names",
+    "http://inspire.ec.europa.eu/codelist/SoilDerivedObjectParameterNameValue": "INSPIRE soil parameter names",
     "http://w3id.org/glosis/model/codelists": "GloSIS physico-chemical property codes",
     "http://aims.fao.org/aos/agrovoc": "AGROVOC",
 }

@@ -1,6 +1,7 @@
 """The store: a folder with the static catalog, each item's files beside it."""
 
 import json
+import math
 import os
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,7 @@ CATALOG_FOLDER = "catalog"
 _MARKER = "store.json"
 _FORMAT = {"format": "cup4soil-store", "version": 1}
 _LOCK = ".lock"
+_OWN_KEYS = {"metadata", "thumbnail"}
 
 
 class Store:
@@ -47,23 +49,10 @@ class Store:
                 is of a later version or damaged.
         """
         root = root.absolute()
-        if root.exists() and not root.is_dir():
-            raise StoreError(f"the store {root} is a file", "give a folder")
-        if not (root / _MARKER).is_file():
-            if not create:
-                raise NotFound(
-                    f"no store in {root}", "give the folder of a store, or make one by registering a product"
-                )
-            _create(root)
-        _check_marker(root / _MARKER)
-        if not (root / CATALOG_FOLDER).is_dir():
-            raise StoreError(f"the store {root} has lost its folder {CATALOG_FOLDER}", "restore it from a copy")
-        store = cls(root, settings)
-        if create and not os.access(root, os.W_OK):
-            raise StoreError(
-                f"cannot write the store {root}: no permission to write", "choose a folder you may write to"
-            )
-        store._mend()
+        with writing(root):
+            _prepare(root, create=create)
+            store = cls(root, settings)
+            store._mend()
         return store
 
     @property
@@ -116,6 +105,7 @@ class Store:
         target = self.root / CATALOG_FOLDER / record.collection / record.id
         new = self.find(record.collection, record.id) is None
         if new:
+            _check_record(record)
             _check_files(record, folder)
             self._add(record, folder, target)
         self._list(target, drop=new)
@@ -193,6 +183,21 @@ class Store:
         return next((f"../../{each.name}/{name}/{name}.json" for each in sorted(found)), None)
 
 
+def _prepare(root: Path, *, create: bool) -> None:
+    """See that there is a store in ``root`` that this version reads and, with ``create``, may write."""
+    if root.exists() and not root.is_dir():
+        raise StoreError(f"the store {root} is a file", "give a folder")
+    if not (root / _MARKER).is_file():
+        if not create:
+            raise NotFound(f"no store in {root}", "give the folder of a store, or register a product to make one")
+        _create(root)
+    _check_marker(root / _MARKER)
+    if not (root / CATALOG_FOLDER).is_dir():
+        raise StoreError(f"the store {root} has lost its folder {CATALOG_FOLDER}", "restore it from a copy")
+    if create and not os.access(root / CATALOG_FOLDER, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise StoreError(f"cannot write {root}: no permission to write", "choose a folder you may write to")
+
+
 def _create(root: Path) -> None:
     """Make an empty store. Only a folder without visible content becomes one."""
     with writing(root):
@@ -218,11 +223,23 @@ def _check_marker(path: Path) -> None:
         raise StoreError(f"{path.parent} is no store that this version reads", f"one with {json.dumps(_FORMAT)} is")
 
 
+def _check_record(record: ProductRecord) -> None:
+    """Refuse a record whose names collide or whose figures cannot be written."""
+    keys = [layer.name for layer in record.layers] + [document.name for document in record.documents]
+    if taken := _OWN_KEYS & set(keys):
+        raise InvalidInput(f"product {record.id} uses the name {taken.pop()!r}", "the register uses it: choose another")
+    for values in (keys, record.files):
+        if len(set(values)) < len(values):
+            raise InvalidInput(f"product {record.id} names a layer or a file twice", "give each its own name")
+    for measure in record.quality:
+        if not math.isfinite(measure.value):
+            raise InvalidInput(f"measure {measure.name!r} of {record.id} is {measure.value}", "leave it out")
+
+
 def _check_files(record: ProductRecord, folder: Path) -> None:
     """Refuse a record whose files are missing, lie elsewhere, or take a name of the register's own."""
     reserved = {RECORD_FILE, METADATA_FILE, THUMBNAIL_FILE, f"{record.id}.json"}
-    names = [PurePosixPath(name) for name in record.files]
-    for name in names:
+    for name in map(PurePosixPath, record.files):
         if name.is_absolute() or ".." in name.parts or str(name) in reserved or name.name.startswith("."):
             raise InvalidInput(
                 f"product {record.id} has a file {str(name)!r}", "name files within the product's folder"
@@ -231,12 +248,6 @@ def _check_files(record: ProductRecord, folder: Path) -> None:
             raise NotFound(
                 f"product {record.id} has no file {name} in {folder}", "give the folder that holds its files"
             )
-    keys = [layer.name for layer in record.layers] + [document.name for document in record.documents]
-    if taken := {"metadata", "thumbnail"} & set(keys):
-        raise InvalidInput(f"product {record.id} uses the name {taken.pop()!r}", "the register uses it: choose another")
-    for values in (keys, names):
-        if len(set(values)) < len(values):
-            raise InvalidInput(f"product {record.id} names a layer or a file twice", "give each its own name")
 
 
 def _has_lineage(record: ProductRecord) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from cup4soil.errors import InvalidInput
 from cup4soil.products import Document, Layer, ProductRecord
@@ -104,8 +104,9 @@ def _fitted(image: Image.Image) -> Image.Image:
 
 def _open(document: Document, folder: Path) -> Image.Image:
     path = folder / document.file
+    content = path.read_bytes()
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with Image.open(BytesIO(content), formats=["PNG"]) as image:
             return image.convert("RGBA")
-    except (UnidentifiedImageError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InvalidInput(f"{path} is no PNG picture", f"give one for the role {OVERVIEW_ROLE}") from error

@@ -32,7 +32,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Pyramid:
-    """How a raster file is laid out: shape (rows, columns), tiling and the factors of its overviews."""
+    """How a raster file is laid out: shape (rows, columns), whether in tiles, and the factors of its overviews."""
 
     shape: tuple[int, int]
     tiled: bool
@@ -74,4 +74,6 @@ def pyramid(source: Path | str) -> Pyramid:
     """
     with open_raster(source) as dataset:
         rows, cols = dataset.shape
-        return Pyramid((rows, cols), bool(dataset.is_tiled), tuple(dataset.overviews(1)))
+        # Blocks of strips are as wide as the raster.
+        tiled = dataset.block_shapes[0][1] < cols
+        return Pyramid((rows, cols), tiled, tuple(dataset.overviews(1)))
