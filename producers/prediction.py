@@ -267,10 +267,9 @@ def _area(request: PredictRequest, stack: CovariateStack) -> tuple[BaseGeometry 
 def _cropped(geobox: GeoBox, area: BaseGeometry) -> GeoBox:
     """The cells of ``geobox`` that the bounds of ``area`` touch."""
     left, bottom, right, top = area.bounds
-    (first_col, first_row), (last_col, last_row) = ~geobox.affine * (left, top), ~geobox.affine * (right, bottom)
-    slack = 1e-6
-    rows = max(0, math.floor(first_row + slack)), min(geobox.shape[0], math.ceil(last_row - slack))
-    cols = max(0, math.floor(first_col + slack)), min(geobox.shape[1], math.ceil(last_col - slack))
+    own, slack = geobox.affine, 1e-6
+    rows = _clipped((top - own.f) / own.e + slack, (bottom - own.f) / own.e - slack, geobox.shape[0])
+    cols = _clipped((left - own.c) / own.a + slack, (right - own.c) / own.a - slack, geobox.shape[1])
     if rows[0] >= rows[1] or cols[0] >= cols[1]:
         extent = ", ".join(f"{value:.6g}" for value in geobox.boundingbox.bbox)
         raise InvalidArea(
@@ -278,6 +277,10 @@ def _cropped(geobox: GeoBox, area: BaseGeometry) -> GeoBox:
             f"they cover {extent} (left, bottom, right, top) in {crs_code(crs_of(geobox))}",
         )
     return geobox[rows[0] : rows[1], cols[0] : cols[1]]
+
+
+def _clipped(first: float, last: float, size: int) -> tuple[int, int]:
+    return max(0, math.floor(first)), min(size, math.ceil(last))
 
 
 def _uncovered_percent(asked: BaseGeometry | None, geobox: GeoBox) -> float:

@@ -10,7 +10,6 @@ from typing import Self
 
 import numpy as np
 import pyproj
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
@@ -218,15 +217,15 @@ def _common_grid(files: Sequence[CovariateFile]) -> GeoBox:
         )
         if top >= bottom or left >= right:
             raise InvalidRaster(f"{file.path} does not overlap the other covariates", "give rasters of one area")
-    affine = reference.affine * Affine.translation(left, top)
-    return GeoBox((bottom - top, right - left), affine, _crs(reference))
+    return reference[top:bottom, left:right]
 
 
 def _covered_cells(reference: GeoBox, other: GeoBox) -> tuple[int, int, int, int]:
     """Rows and columns [first, last) of ``reference`` whose centres lie in ``other``."""
     left, bottom, right, top = other.boundingbox.bbox
-    (first_col, first_row), (last_col, last_row) = ~reference.affine * (left, top), ~reference.affine * (right, bottom)
-    return round(first_row), round(first_col), round(last_row), round(last_col)
+    own = reference.affine
+    rows, cols = ((top - own.f) / own.e, (bottom - own.f) / own.e), ((left - own.c) / own.a, (right - own.c) / own.a)
+    return round(rows[0]), round(cols[0]), round(rows[1]), round(cols[1])
 
 
 def _cell_area(box: GeoBox) -> float:
