@@ -75,6 +75,9 @@ def _existing(job: Job, out: Path) -> ProductRecord | None:
         raise StoreError(f"{out} is not empty", "choose a new folder") from None
     if record.id != job.id:
         raise StoreError(f"{out} holds another product, {record.id}", f"choose a new folder for {job.id}")
+    for name in record.files:
+        if not (out / name).is_file():
+            raise StoreError(f"{out} has lost its file {name}", "remove the folder and run again")
     return record
 
 

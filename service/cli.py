@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from types import FrameType
 
 import click
@@ -11,23 +12,40 @@ from pydantic import ValidationError
 
 from cup4soil import __version__
 from cup4soil.errors import Cup4soilError, InvalidInput
-from service.commands.catalog import catalog
-from service.commands.composite import composite
-from service.commands.demo import demo
-from service.commands.predict import predict
-from service.commands.train import train
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_COMMANDS = {
+    "demo": "Run the whole chain on embedded data.",
+    "composite": "Composite Sentinel-2 scenes into bare-soil reflectance.",
+    "train": "Learn a soil property from samples, and validate it.",
+    "predict": "Map a soil property with its uncertainty.",
+    "catalog": "Look after a store's catalog.",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is used: what one needs (compilers, forests) should not delay the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(f"service.commands.{cmd_name}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="cup4soil")
 def cli() -> None:
     """Bare-soil composites and soil maps, each with its uncertainty, its area of applicability and its origin."""
-
-
-for command in (demo, composite, train, predict, catalog):
-    cli.add_command(command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

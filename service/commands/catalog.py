@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import click
-from stac_catalog.store import Store
-from stac_catalog.validation import validate_catalog
 
 from cup4soil.errors import StoreError
 from cup4soil.settings import Settings
 from service.commands.options import json_option
 from service.console import show
+from stac_catalog.store import Store
+from stac_catalog.validation import validate_catalog
 
 _STORE = click.argument("store", type=click.Path(path_type=Path, file_okay=False))
 
@@ -31,12 +31,14 @@ def build(store: Path, as_json: bool) -> None:
 
 @catalog.command()
 @_STORE
-@click.option("--xsd", type=click.Path(path_type=Path, exists=True), help="Folder with the ISO 19139 schemas.")
+@click.option(
+    "--xsd", type=click.Path(path_type=Path), help="Folder of an unpacked pycsw 2.6, for the ISO 19139 schemas."
+)
 @json_option
 def validate(store: Path, xsd: Path | None, as_json: bool) -> None:
     """Check STORE: schemas, links, files with their checksums, ISO records."""
     opened = Store.open(store, Settings(), create=False)
-    problems = validate_catalog(opened.catalog_path.parent, xsd=xsd)
+    problems = validate_catalog(opened.catalog_path.parent, iso_schemas=xsd)
     for problem in problems:
         click.echo(str(problem), err=True)
     show(

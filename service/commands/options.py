@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from stac_catalog.store import Store
 
 from cup4soil.grids import Bounds
 from cup4soil.settings import Settings
 from producers.jobs import Delivery, Job, deliver
 from service.console import ConsoleProgress, show
+from stac_catalog.store import Store
 
 type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from producers.prediction import PredictRequest, plan_prediction
 
 from cup4soil.settings import Settings
+from producers.prediction import PredictRequest, plan_prediction
 from service.commands.options import bbox_option, bounds, deliver_and_show, json_option, store_option
 
 

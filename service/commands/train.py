@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from producers.training import TrainRequest, plan_training
 
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput
 from cup4soil.settings import Settings
+from producers.training import TrainRequest, plan_training
 from service.commands.options import deliver_and_show, json_option, store_option
 
 
