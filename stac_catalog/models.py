@@ -42,8 +42,13 @@ def _item_fields(record: ProductRecord) -> dict[str, Any]:
         "mlm:input": [_input(parameters)],
         "mlm:output": [_output(record)],
     }
-    known = {name: value for name, value in parameters.items() if _HYPERPARAMETER.fullmatch(name)}
+    known = {name: value for name, value in parameters.items() if _is_hyperparameter(name, value)}
     return fields | ({"mlm:hyperparameters": known} if known else {})
+
+
+def _is_hyperparameter(name: str, value: object) -> bool:
+    """Numbers and switches are; names of columns and the like are not."""
+    return isinstance(value, int | float) and _HYPERPARAMETER.fullmatch(name) is not None
 
 
 def _input(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from cup4soil.rasters.overview import read_overview
 
 SIZE = 512
 OVERVIEW_ROLE = "overview"
-_TRUE_COLOUR = ("B04", "B03", "B02")
+_TRUE_COLOUR = ("red", "green", "blue")
 _STRETCH_PERCENT = (2.0, 98.0)
 # Equal steps of value look like equal steps of colour, also to readers who see fewer colours.
 _COLOUR_MAP = "viridis"
@@ -48,10 +48,11 @@ def _of_layers(record: ProductRecord, folder: Path) -> Picture | None:
 
 def _true_colour(layer: Layer, folder: Path) -> Picture | None:
     """RGBA of a layer's red, green and blue; None when it has none of them or no valid cell."""
-    if not set(_TRUE_COLOUR) <= {band.name for band in layer.bands}:
+    names = [band.common_name for band in layer.bands]
+    if not set(_TRUE_COLOUR) <= set(names):
         return None
-    overview = read_overview(folder / layer.file, SIZE)
-    return _painted(np.stack([overview.band(name) for name in _TRUE_COLOUR], axis=-1))
+    values = read_overview(folder / layer.file, SIZE).values
+    return _painted(np.stack([values[names.index(name)] for name in _TRUE_COLOUR], axis=-1))
 
 
 def _single_band(layer: Layer, folder: Path) -> Picture | None:
@@ -66,7 +67,8 @@ def _single_band(layer: Layer, folder: Path) -> Picture | None:
 
 
 def _painted(rgb: NDArray[np.float32]) -> Picture | None:
-    stretched = _stretched(rgb)
+    # From zero, and all bands alike: only then do hues stay what they are.
+    stretched = _stretched(rgb, from_zero=True)
     if stretched is None:
         return None
     valid = np.isfinite(rgb).all(axis=-1)
@@ -74,12 +76,13 @@ def _painted(rgb: NDArray[np.float32]) -> Picture | None:
     return np.dstack([colours, np.where(valid, 255, 0).astype(np.uint8)])
 
 
-def _stretched(values: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Values between the percentiles brought to 0..1, all bands alike, so that colours stay true."""
+def _stretched(values: NDArray[np.float32], *, from_zero: bool = False) -> NDArray[np.float32] | None:
+    """Values between the percentiles, or from zero, brought to 0..1, all bands alike; None without any."""
     valid = values[np.isfinite(values)]
     if valid.size == 0:
         return None
     low, high = np.percentile(valid, _STRETCH_PERCENT)
+    low = 0.0 if from_zero else low
     span = np.float32(high - low if high > low else 1.0)
     scaled: NDArray[np.float32] = np.clip((values - np.float32(low)) / span, 0, 1)
     return scaled

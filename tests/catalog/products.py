@@ -23,6 +23,7 @@ from cup4soil.products import (
 )
 from cup4soil.rasters.writing import LayerWriter
 
+SIZE = 40
 CREATED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 PERIOD = Period(start=datetime(2019, 1, 1, tzinfo=UTC), end=datetime(2021, 12, 31, 23, 59, 59, tzinfo=UTC))
 COMMON_NAMES = {
@@ -37,11 +38,14 @@ COMMON_NAMES = {
     "B11": ("swir16", 1.610),
     "B12": ("swir22", 2.190),
 }
-BANDS = tuple(
-    Band(name=name, description=f"Sentinel-2 {name}", common_name=common, center_wavelength_um=wavelength)
-    for name, (common, wavelength) in COMMON_NAMES.items()
-)
-SIZE = 40
+
+
+def bands(layer: str) -> tuple[Band, ...]:
+    """The ten bands of a composite's layer, named as the producer names them."""
+    return tuple(
+        Band(name=f"{layer}_{name}", description=name, common_name=common, center_wavelength_um=wavelength)
+        for name, (common, wavelength) in COMMON_NAMES.items()
+    )
 
 
 def grid(left: float = 4_321_000, size: int = SIZE) -> GeoBox:
@@ -81,10 +85,13 @@ def composite(folder: Path, *, left: float = 4_321_000, size: int = SIZE, bare: 
     values = rng.integers(500, 4000, (10, size, size))
     src = values if bare else np.full_like(values, -10000)
     src[:, :, : size // 2] = -10000
-    reflectance = {"nodata": -10000, "scale": 1e-4, "bands": BANDS}
+    reflectance = {"nodata": -10000, "scale": 1e-4}
     layers = (
-        (_layer("SRC", "Mean bare-soil reflectance", **reflectance), src),
-        (_layer("MREF", "Mean reflectance", **reflectance), rng.integers(500, 4000, (10, size, size))),
+        (_layer("SRC", "Mean bare-soil reflectance", bands=bands("SRC"), **reflectance), src),
+        (
+            _layer("MREF", "Mean reflectance", bands=bands("MREF"), **reflectance),
+            rng.integers(500, 4000, (10, size, size)),
+        ),
         (
             _layer(
                 "MASK",
