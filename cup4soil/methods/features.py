@@ -29,15 +29,18 @@ class Encoding:
         """Take the levels from training values, (n, f); those named ``categorical`` are classes.
 
         Raises:
-            InvalidSamples: when a class has more than 100 levels: then it is none.
+            InvalidSamples: when a class has more levels than 100, or than half the samples: then it is none.
         """
         levels: dict[str, tuple[float, ...]] = {}
         for index, name in enumerate(covariates):
             if name not in categorical:
                 continue
             found = np.unique(values[:, index])
-            if found.size > MAX_LEVELS:
-                raise InvalidSamples(f"{name} has {found.size} classes", "name it categorical only if it holds classes")
+            if found.size > min(MAX_LEVELS, max(2, values.shape[0] // 2)):
+                raise InvalidSamples(
+                    f"{name} has {found.size} classes in {values.shape[0]} samples",
+                    "name it categorical only if it holds classes",
+                )
             levels[name] = tuple(float(level) for level in found)
         return cls(tuple(covariates), levels)
 
