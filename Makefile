@@ -20,6 +20,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml uv.lock
+	test -x $(UV) || $(RUN)python -m pip --version >/dev/null 2>&1 || $(RUN)python -m ensurepip
 	test -x $(UV) || $(RUN)python -m pip install --quiet uv
 	$(UV) sync --locked --quiet --inexact --python $(RUN)python
 	touch $@

@@ -1,16 +1,17 @@
 """Folders that appear whole or not at all.
 
-A folder is filled under a temporary name beside its target and renamed once it is complete. The
-temporary folder is held by a lock; what a killed run left behind has none and is swept by the next.
+A folder is filled under a temporary name beside its target and renamed once it is complete. A locked
+file of the same name with ``.lock`` behind it is there before the folder and until after the rename:
+what a killed run left behind has a lock file that nobody holds, and is swept by the next run.
 """
 
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from cup4soil.errors import StoreError, writing
 
@@ -32,20 +33,19 @@ def staged(target: Path) -> Iterator[Path]:
         sweep(target.parent)
         if occupied(target):
             raise StoreError(f"{target} exists already", "choose another folder or remove it")
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=target.parent))
-    lock = _hold(folder)
+        folder = target.parent / f"{_PREFIX}{uuid4().hex}"
+        lock = _hold(_lock_of(folder))
     try:
         with writing(target):
+            folder.mkdir()
             yield folder
-            (folder / _LOCK).unlink()
-            folder.chmod(0o755)
             _persist(folder)
             folder.rename(target)
             _persist(target.parent)
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _lock_of(folder).unlink(missing_ok=True)
         os.close(lock)
-        if folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def occupied(target: Path) -> bool:
@@ -58,32 +58,42 @@ def occupied(target: Path) -> bool:
 def sweep(parent: Path) -> int:
     """Remove what killed runs left in ``parent``; returns how many folders that were."""
     removed = 0
-    for folder in parent.glob(f"{_PREFIX}*"):
-        if _abandoned(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    for lock in parent.glob(f"{_PREFIX}*{_LOCK}"):
+        descriptor = _take(lock)
+        if descriptor is not None:
+            shutil.rmtree(lock.with_name(lock.name.removesuffix(_LOCK)), ignore_errors=True)
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
             removed += 1
     return removed
 
 
-def _hold(folder: Path) -> int:
-    descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK)
 
 
-def _abandoned(folder: Path) -> bool:
+def _hold(lock: Path) -> int:
+    """Make and lock the file ``lock``, anew where a sweep took it between the two steps."""
+    while True:
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if lock.exists() and lock.stat().st_ino == os.fstat(descriptor).st_ino:
+            return descriptor
+        os.close(descriptor)
+
+
+def _take(lock: Path) -> int | None:
+    """Lock ``lock`` if nobody holds it."""
     try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR)
+        descriptor = os.open(lock, os.O_RDWR)
     except FileNotFoundError:
-        # Just being made, or just being renamed: not ours to judge.
-        return False
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    finally:
         os.close(descriptor)
-    return True
+        return None
+    return descriptor
 
 
 def _persist(folder: Path) -> None:

@@ -62,7 +62,6 @@ def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=1, default=str))
         return
-    width = max(len(name) for name in facts)
     for name, value in facts.items():
         if value is not None:
-            click.echo(f"{name.replace('_', ' '):<{width}}  {value}")
+            click.echo(f"{name.replace('_', ' ')}: {value}")

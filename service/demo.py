@@ -30,6 +30,7 @@ _FEATURES = tuple(f"SRC_{band}" for band in ("B02", "B03", "B04", "B05", "B06", 
 class Demo:
     """What the demo made, and how close it came."""
 
+    catalog: Path
     landscape: SimulatedLandscape
     composite: Delivery
     model: Delivery
@@ -56,7 +57,7 @@ def run_demo(root: Path, settings: Settings, progress: Progress, *, size: int = 
     soil_map = deliver(plan_prediction(wanted, settings), folder / "soc", store, progress)
     score = evaluate(landscape, composite.folder, soil_map.folder)
     (folder / "score.json").write_text(score.to_json() + "\n", encoding="utf-8")
-    return Demo(landscape, composite, model, soil_map, score)
+    return Demo(store.catalog_path, landscape, composite, model, soil_map, score)
 
 
 def _composite(landscape: SimulatedLandscape, settings: Settings) -> CompositeJob:

@@ -168,11 +168,11 @@ class Store:
 
     def _own_file(self, href: str) -> str | None:
         """Address of a file inside the store, relative to any item's folder; None for one outside."""
-        catalog = self._index.folder
+        root = self.root.resolve()
         path = local_path(href).absolute().resolve()
-        if not path.is_relative_to(catalog.resolve()) or not path.is_file():
+        if not path.is_relative_to(root) or not path.is_file():
             return None
-        return f"../../{PurePosixPath(path.relative_to(catalog.resolve()))}"
+        return f"../../../{PurePosixPath(path.relative_to(root))}"
 
     def _own_product(self, source: Source) -> str | None:
         """Address of the item of the store that the source is; None when it is none."""

@@ -58,10 +58,8 @@ def _tell(result: Demo, seconds: float) -> None:
     for line in result.score.lines():
         click.echo(f"  {line}")
     click.echo(f"\nDone in {seconds:.0f} s. To look at:")
-    assert result.model.item is not None
-    catalog = result.model.item.parents[1] / "catalog.json"
     for what, path in (
-        ("catalog (STAC)", catalog),
+        ("catalog (STAC)", result.catalog),
         ("validation report", result.model.folder / "report.html"),
         ("map", result.soil_map.folder / "mean.tif"),
     ):

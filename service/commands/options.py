@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cup4soil.grids import Bounds
+from cup4soil.products import Measure
 from cup4soil.settings import Settings
 from producers.jobs import Delivery, Job, deliver
 from service.console import ConsoleProgress, show
@@ -50,6 +51,20 @@ def deliver_and_show(job: Job, out: Path, store: Path | None, settings: Settings
         "made": "now" if delivery.made else "found, nothing was written",
         "licence": record.licence,
     }
-    facts |= {f"{m.name} ({m.support})": f"{m.value:g} {m.unit}" for m in record.quality}
+    if as_json:
+        facts["quality"] = [measure.model_dump() for measure in record.quality]
+    else:
+        facts |= _quality_lines(record.quality)
     show(facts, as_json=as_json)
     return delivery
+
+
+def _quality_lines(measures: tuple[Measure, ...]) -> dict[str, str]:
+    """The figures measured on the same thing in one line, named by what they were measured on."""
+    lines: dict[str, list[str]] = {}
+    for measure in measures:
+        name, _, scale = measure.name.partition(" (")
+        unit = "" if measure.unit == "1" else f" {measure.unit}"
+        support = f"{measure.support} ({scale}" if scale else measure.support
+        lines.setdefault(support, []).append(f"{name} {measure.value:.4g}{unit}")
+    return {support: "; ".join(figures) for support, figures in lines.items()}

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_killed_run_is_swept_by_the_next_and_a_running_one_is_not(tmp_path):
     child.wait()
     child.stdout.close()
     assert not (tmp_path / "t").exists()
-    assert len(list(tmp_path.iterdir())) == 1
+    assert {p.suffix for p in tmp_path.iterdir()} == {"", ".lock"}
     with staged(tmp_path / "t") as folder:
         (folder / "whole").touch()
     assert [p.name for p in tmp_path.iterdir()] == ["t"]
@@ -87,3 +88,26 @@ def test_two_at_once(tmp_path):
         (late / "second").touch()
         time.sleep(0)
     assert [p.name for p in (tmp_path / "t").iterdir()] == ["first"]
+
+
+@pytest.mark.parametrize("step", ["before the folder", "after the rename"])
+def test_debris_of_every_moment_is_swept(tmp_path, step):
+    """A lock that nobody holds is swept, with its folder or without."""
+    (tmp_path / ".cup4soil-part-0.lock").touch()
+    if step == "after the rename":
+        (tmp_path / "t").mkdir()
+    assert sweep(tmp_path) == 1
+    assert {p.name for p in tmp_path.iterdir()} <= {"t"}
+
+
+def test_many_at_once_sweep_nobody(tmp_path):
+    """Every run sweeps when it begins; none loses its folder to another."""
+
+    def make(number: int) -> None:
+        with staged(tmp_path / f"t{number}") as folder:
+            (folder / "whole").touch()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, range(64)))
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"t{i}" for i in range(64))
+    assert all((tmp_path / f"t{i}" / "whole").exists() for i in range(64))

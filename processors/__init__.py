@@ -1,0 +1,1 @@
+"""Plugins for pygeoapi: coverages, processes and their jobs, on the products of a store."""
