@@ -28,6 +28,7 @@ from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
 from cup4soil.soil_maps import AOA_NODATA, QUANTILES, predict_block, soil_map_layers
 from cup4soil.soil_models import SoilModel, load_model
+from producers.training_record import UNDATED
 
 __all__ = ["PredictJob", "PredictRequest", "load_model", "plan_prediction"]
 
@@ -189,9 +190,14 @@ class PredictJob:
             licence=self.licence,
             attribution=tuple(dict.fromkeys(source.attribution for source in self.sources if source.attribution)),
             simulated=model.simulated or self.stack.simulated,
-            limitations=(*self._limitations(inside, prop.ratio_scale), *model.limitations),
+            limitations=(*self._limitations(inside, prop.ratio_scale), *self._inherited()),
             layers=layers,
         )
+
+    def _inherited(self) -> list[str]:
+        """The model's limitations; that it is undated does not concern a map with a time of its own."""
+        dated = self.request.period is not None or self.stack.period is not None
+        return [note for note in self.model.record.limitations if not (dated and note == UNDATED)]
 
     def _limitations(self, inside_percent: float, ratio_scale: bool) -> list[str]:
         notes = []

@@ -176,7 +176,7 @@ class TrainJob:
         low, high = levels.index(0.05), levels.index(0.95)
         given, modelled, values = found.reported, found.modelled, training.table.values
         count = int(folds.max()) + 1
-        blocks = "" if block_size is None else f" in blocks of {block_size:g} m"
+        blocks = "" if block_size is None else f" of {block_size:g} m"
         title = "Random folds" if block_size is None else "Spatial blocks"
         return Validation(
             title=title,

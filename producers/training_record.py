@@ -121,13 +121,13 @@ def model_record(
         licence=licence,
         attribution=tuple(dict.fromkeys(s.attribution for s in sources if s.attribution)),
         simulated=simulated,
-        limitations=limitations(result) + (() if period else (_UNDATED,)),
+        limitations=limitations(result) + (() if period else (UNDATED,)),
         documents=_DOCUMENTS,
         created=now,
     )
 
 
-_UNDATED = "Neither samples nor covariates state when they are from; the period given is the time of training."
+UNDATED = "Neither samples nor covariates state when they are from; the period given is the time of training."
 _DOCUMENTS = (
     Document(
         name="model", title="Model: forest and area of applicability", file=ARRAYS_FILE,

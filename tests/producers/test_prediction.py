@@ -318,7 +318,9 @@ def test_licences_that_cannot_be_combined_are_refused(world: World, model: Path,
 
 def test_the_period_is_the_one_given(world: World, model: Path, tmp_path: Path) -> None:
     period = Period.model_validate({"start": "2021-01-01T00:00:00Z", "end": "2022-12-31T00:00:00Z"})
-    assert predict(model, world, tmp_path / "m", period=period).period == period
+    record = predict(model, world, tmp_path / "m", period=period)
+    assert record.period == period
+    assert not any("time of training" in note for note in record.limitations)
 
 
 def test_an_interrupted_run_leaves_nothing(world: World, model: Path, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_record_tells_origin_quality_and_limits(trained: Path) -> None:
     assert {source.role for source in record.sources} == {"samples", "covariate"}
     supports = {measure.support for measure in record.quality if measure.name == "RMSE"}
     assert len(supports) == 2
-    assert any(support.startswith("3-fold cross-validation, spatial blocks in blocks of") for support in supports)
+    assert any(support.startswith("3-fold cross-validation, spatial blocks of") for support in supports)
     assert {m.name for m in record.quality} >= {"RMSE", "ME", "MEC", "CCC", "PICP90", "RMSE (scale modelled)"}
     assert any("time of training" in note for note in record.limitations)
     assert any("model" in document.roles for document in record.documents)
