@@ -10,12 +10,15 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 _BROWN, _TEAL, _GREY, _RED = "#8a4f24", "#1f7a78", "#6b6b6b", "#c0392b"
 _STYLE: Any = {
     "svg.hashsalt": "cup4soil",
     "svg.fonttype": "none",
+    # Names of columns and units are text, not formulas.
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.spines.top": False,
@@ -70,7 +73,16 @@ def scatter(parts: Sequence[HeldOut], label: str, *, log: bool) -> Figure:
         axes.plot(limits, limits, color=_GREY, linewidth=1, linestyle="--", zorder=1.6)
         scale = "log" if log else "linear"
         axes.set(xscale=scale, yscale=scale, xlim=limits, ylim=limits, aspect="equal")
+        if log:
+            _plain_ticks(axes)
     return figure
+
+
+def _plain_ticks(axes: Axes) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _scatter_panel(axes: Axes, part: HeldOut, label: str) -> None:

@@ -167,7 +167,7 @@ def _summary(result: TrainingResult) -> list[tuple[str, str, str]]:
         ("Typical error", f"{_three_digits(spatial.rmse)} {unit}", "RMSE in spatial blocks"),
         (
             "Explained",
-            f"{max(0.0, spatial.mec):.0%}" if math.isfinite(spatial.mec) else "-",
+            percent(max(0.0, spatial.mec)) if math.isfinite(spatial.mec) else "-",
             "of the variance, spatial blocks",
         ),
         ("90 % interval", percent(spatial.picp90), "of the measured values inside, spatial blocks"),

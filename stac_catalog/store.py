@@ -168,11 +168,11 @@ class Store:
 
     def _own_file(self, href: str) -> str | None:
         """Address of a file inside the store, relative to any item's folder; None for one outside."""
-        root = self.root.resolve()
         path = local_path(href).absolute().resolve()
-        if not path.is_relative_to(root) or not path.is_file():
+        if not path.is_relative_to(self.root.resolve()) or not path.is_file():
             return None
-        return f"../../../{PurePosixPath(path.relative_to(root))}"
+        item = self._index.folder.resolve() / "collection" / "item"
+        return PurePosixPath(path.relative_to(item, walk_up=True)).as_posix()
 
     def _own_product(self, source: Source) -> str | None:
         """Address of the item of the store that the source is; None when it is none."""

@@ -107,6 +107,16 @@ def test_the_report_lists_the_excluded_rows(trained: Path) -> None:
     assert "oc is '< LOD', no number" in text
 
 
+def test_names_and_units_are_text_in_the_report(world: World, tmp_path: Path) -> None:
+    table = world.samples.read_text().replace("oc", r"<script>$\x$", 1)
+    odd = World(world.covariates, tmp_path / "<b>$s$.csv")
+    odd.samples.write_text(table)
+    train(odd, tmp_path / "m", target=r"<script>$\x$", property_code=None, unit="$g", trees=5)
+    page = lxml.html.parse(str(tmp_path / "m" / "report.html")).getroot()
+    assert not page.xpath("//script | //b")
+    assert r"predicted <script>$\x$ ($g)" in page.text_content()
+
+
 def test_a_second_training_gives_the_same_bytes(world: World, trained: Path, tmp_path: Path) -> None:
     train(world, tmp_path / "again", log=True)
     for name in ("model.npz", "model.json", "report.json", "report.html", "overview.png"):
