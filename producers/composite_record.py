@@ -163,7 +163,7 @@ def _quality(counts: Mapping[int, int]) -> tuple[Measure, ...]:
 def _limitations(request: CompositeRequest, selection: Selection, simulated: bool) -> tuple[str, ...]:
     notes = [
         "SRC-CI95 is a half-width by the normal formula; with 3 bare observations its true coverage is about 81 %.",
-        "The outlier rule removes bright residual cloud and haze only; undetected cloud shadow stays in the statistics.",
+        "The outlier rule removes bright residual cloud and haze only; an undetected shadow stays in the statistics.",
     ]
     if request.land_cover is None:
         notes.append(

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from stac_catalog.store import Store
-
 from cup4soil.errors import NotFound, StoreError
 from cup4soil.products import ProductRecord, read_record
 from cup4soil.progress import Progress
 from cup4soil.staging import occupied, staged
+from stac_catalog.store import Store
 
 
 class Job(Protocol):

@@ -34,7 +34,8 @@ def record(**more) -> ProductRecord:
     day = datetime(2021, 1, 1, tzinfo=UTC)
     given = {
         "id": "p-1", "collection": "c", "kind": "composite", "title": "T", "abstract": "A", "licence": "CC-BY-4.0",
-        "period": Period(start=day, end=day), "extent": Extent.of_grid(box), "algorithm": ALGORITHM, "sources": (source("s"),),
+        "period": Period(start=day, end=day), "extent": Extent.of_grid(box), "algorithm": ALGORITHM,
+        "sources": (source("s"),),
     }  # fmt: skip
     return ProductRecord(**(given | more))
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,9 +25,13 @@ def test_folder_appears_at_the_end(tmp_path):
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_nothing_stays_after_an_error(tmp_path, error):
-    with pytest.raises(error), staged(tmp_path / "t") as folder:
-        (folder / "a").write_text("x")
-        raise error
+    def work() -> None:
+        with staged(tmp_path / "t") as folder:
+            (folder / "a").write_text("x")
+            raise error
+
+    with pytest.raises(error):
+        work()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -51,7 +54,8 @@ def test_empty_target_is_filled(tmp_path):
 def test_killed_run_is_swept_by_the_next_and_a_running_one_is_not(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from cup4soil.staging import staged\n"
-        "with staged(Path(sys.argv[1])) as f:\n (f / 'half').write_text('x'); print('ready', flush=True); time.sleep(60)"
+        "with staged(Path(sys.argv[1])) as f:\n"
+        " (f / 'half').write_text('x'); print('ready', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "t")], stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"ready\n"
@@ -82,11 +86,15 @@ def test_target_below_a_file(tmp_path):
 
 def test_two_at_once(tmp_path):
     """The later of two runs for the same target is told; the first result stays."""
-    with pytest.raises(StoreError), staged(tmp_path / "t") as late:  # noqa: PT012
-        with staged(tmp_path / "t") as early:
-            (early / "first").touch()
-        (late / "second").touch()
-        time.sleep(0)
+
+    def work() -> None:
+        with staged(tmp_path / "t") as late:
+            with staged(tmp_path / "t") as early:
+                (early / "first").touch()
+            (late / "second").touch()
+
+    with pytest.raises(StoreError):
+        work()
     assert [p.name for p in (tmp_path / "t").iterdir()] == ["first"]
 
 

@@ -43,7 +43,8 @@ def write_archive(folder: Path, specs: list[SceneSpec]) -> Path:
         write_scene(root / "s2" / spec.id, spec)
         links.append({"rel": "item", "href": f"./{spec.id}/{spec.id}.json", "type": "application/geo+json"})
     collection = {
-        "type": "Collection", "id": "sentinel-2-l2a", "stac_version": "1.1.0", "description": "Test", "license": "other",
+        "type": "Collection", "id": "sentinel-2-l2a", "stac_version": "1.1.0", "description": "Test",
+        "license": "other",
         "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}},
         "links": [{"rel": "root", "href": "../catalog.json"}, *links],
     }  # fmt: skip

@@ -110,7 +110,7 @@ def composite(source, folder, **more):
 
 def test_api_gives_the_same_pixels_as_the_catalog(api, tmp_path):
     url, handler, catalog = api
-    job, record = composite(url, tmp_path / "api")
+    _, record = composite(url, tmp_path / "api")
     composite(str(catalog), tmp_path / "file")
     for name in ("SRC", "MREF", "SFREQ", "MASK"):
         one, two = (rasterio.open(tmp_path / kind / f"{name}.tif").read() for kind in ("api", "file"))

@@ -86,6 +86,7 @@ def test_entities_are_not_expanded(tmp_path):
     path = tmp_path / "MTD_MSIL2A.xml"
     path.write_text(
         f'<!DOCTYPE r [<!ENTITY x SYSTEM "file://{secret}">]>'
-        '<n:Level-2A_User_Product xmlns:n="n"><BOA_ADD_OFFSET band_id="1">&x;</BOA_ADD_OFFSET></n:Level-2A_User_Product>'
+        '<n:Level-2A_User_Product xmlns:n="n"><BOA_ADD_OFFSET band_id="1">&x;</BOA_ADD_OFFSET>'
+        "</n:Level-2A_User_Product>"
     )
     assert safe_offsets(path).get("B02") != -77.0
