@@ -172,13 +172,15 @@ class PredictJob:
         depth = self.model.description.depth
         subject = prop.title if depth is None else f"{prop.title} at {depth.upper_cm:g}-{depth.lower_cm:g} cm"
         inside = 100.0 * tally.inside / tally.mapped
+        simulated = model.simulated or self.stack.simulated
+        told = " The covariates are simulated: the map shows no real place." if simulated else ""
         return ProductRecord(
             id=self.id,
             collection=self.collection,
             kind="soil-map",
-            title=self.request.title or subject,
+            title=self.request.title or (f"{subject} of a simulated landscape" if simulated else subject),
             abstract=f"{subject} ({prop.unit}) with its 90 % prediction interval and area of applicability,"
-            f" predicted by {model.id}. {model.abstract}",
+            f" predicted by {model.id}. {model.abstract}{told}",
             keywords=("soil", "digital soil mapping", "uncertainty", "area of applicability", prop.title.lower()),
             property_code=model.property_code,
             depth=None if depth is None else str(depth),
@@ -189,7 +191,7 @@ class PredictJob:
             quality=(*model.quality, *_shares(tally)),
             licence=self.licence,
             attribution=tuple(dict.fromkeys(source.attribution for source in self.sources if source.attribution)),
-            simulated=model.simulated or self.stack.simulated,
+            simulated=simulated,
             limitations=(*self._limitations(inside, prop.ratio_scale), *self._inherited()),
             layers=layers,
         )

@@ -7,7 +7,9 @@ import click
 
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput
+from cup4soil.products import Period
 from cup4soil.settings import Settings
+from producers.composite_request import utc_day
 from producers.training import TrainRequest, plan_training
 from service.commands.options import deliver_and_show, json_option, store_option
 
@@ -33,6 +35,12 @@ from service.commands.options import deliver_and_show, json_option, store_option
 )
 @click.option("--features", default="", metavar="COL,...", help="Columns to learn from, instead of covariates.")
 @click.option("--categorical", default="", metavar="NAME,...", help="Covariates that hold classes.")
+@click.option("--texture", metavar="SAND,SILT,CLAY", help="Columns of the texture, where their names do not tell.")
+@click.option(
+    "--minimum-coverage", type=float, default=0.5, show_default=True, help="Share of the depth interval to be sampled."
+)
+@click.option("--sampled", metavar="FIRST/LAST", help="When the samples were taken, as 2018-04-01/2018-10-31.")
+@click.option("--title", help="Title of the model.")
 @click.option("--log", is_flag=True, help="Model the logarithm.")
 @click.option("--licence", help="Licence (SPDX) of the samples; the maps follow it.")
 @click.option("--attribution", help="Whom to credit for the samples.")
@@ -48,6 +56,8 @@ def train(
     id_column: str | None,
     features: str,
     categorical: str,
+    texture: str | None,
+    sampled: str | None,
     store: Path | None,
     as_json: bool,
     **given: Any,
@@ -60,6 +70,8 @@ def train(
         depth=Depth.parse(depth) if depth else None,
         features=_names(features),
         categorical=_names(categorical),
+        texture=_names(texture) if texture else None,
+        period=_period(sampled) if sampled else None,
         **given,
     )
     deliver_and_show(plan_training(request, settings), model, store, settings, as_json=as_json)
@@ -70,3 +82,13 @@ def _names(text: str) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise InvalidInput(f"{text!r} names a column twice", "name each once")
     return names
+
+
+def _period(text: str) -> Period:
+    first, separator, last = text.partition("/")
+    if not separator:
+        raise InvalidInput(f"--sampled {text!r} is no interval", "give first and last day, as 2018-04-01/2018-10-31")
+    start, end = utc_day(first), utc_day(last, end=True)
+    if start > end:
+        raise InvalidInput(f"--sampled {text!r} ends before it starts", "swap the two days")
+    return Period(start=start, end=end)
