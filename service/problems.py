@@ -1,0 +1,85 @@
+"""Errors of the domain as HTTP answers: one table, problem details (RFC 9457) for all of them."""
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from cup4soil.errors import (
+    Cup4soilError,
+    InvalidArea,
+    InvalidInput,
+    InvalidRaster,
+    LicenceConflict,
+    LimitExceeded,
+    MissingOffset,
+    NoData,
+    NotFound,
+    StoreError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+# The nearest entry along an error's ancestry counts.
+STATUS: dict[type[Cup4soilError], HTTPStatus] = {
+    NotFound: HTTPStatus.NOT_FOUND,
+    InvalidArea: HTTPStatus.BAD_REQUEST,
+    InvalidInput: HTTPStatus.BAD_REQUEST,
+    LicenceConflict: HTTPStatus.CONFLICT,
+    MissingOffset: HTTPStatus.BAD_REQUEST,
+    NoData: HTTPStatus.NOT_FOUND,
+    LimitExceeded: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    # What the server holds is at fault, not what the client asked.
+    InvalidRaster: HTTPStatus.INTERNAL_SERVER_ERROR,
+    StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    Cup4soilError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+_LOG = logging.getLogger(__name__)
+
+
+def status_of(error: Cup4soilError) -> HTTPStatus:
+    """The status an error is answered with."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def problem(request: Request, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """A problem details document."""
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "instance": request.url.path,
+    }
+    return JSONResponse(body, status.value, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of ``app`` with problem details. What is not foreseen is logged, and told to nobody."""
+
+    @app.exception_handler(Cup4soilError)
+    async def domain(request: Request, error: Cup4soilError) -> JSONResponse:
+        status = status_of(error)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _LOG.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+            return problem(request, status, "the service cannot answer this at present")
+        return problem(request, status, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"] if part not in ("query", "path", "body"))
+        return problem(request, HTTPStatus.BAD_REQUEST, f"{name or 'the request'} is not valid: {first['msg']}")
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers) if error.headers else None
+        return problem(request, HTTPStatus(error.status_code), str(error.detail), headers)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; the operator can see why")
