@@ -50,4 +50,5 @@ def validate(store: Path, xsd: Path | None, as_json: bool) -> None:
         as_json=as_json,
     )
     if problems:
-        raise StoreError(f"{len(problems)} problems in {store}", "see the lines above")
+        found = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise StoreError(f"{found} in {store}", "see the lines above")
