@@ -3,6 +3,8 @@
 The batch run and the services call the same :func:`predict_block`, so that they give the same pixels.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,6 +82,35 @@ def predict_block(
         for name, values in _predict_cells(model, layers, cells[known], threads).items():
             stored[name][known] = values
     return {name: values.reshape(rows, cols) for name, values in stored.items()}
+
+
+def soil_map_bands(prop: SoilProperty, depth: Depth | None) -> Layer:
+    """The layers of a soil map as the bands of one file, int16 throughout: the applicability too, nodata included."""
+    layers = soil_map_layers(prop, depth).values()
+    bands = tuple(
+        Band(name=layer.name, description=layer.title, unit=layer.bands[0].unit, scale=layer.scale) for layer in layers
+    )
+    what = prop.title if depth is None else f"{prop.title} at {depth.upper_cm:g}-{depth.lower_cm:g} cm"
+    return Layer(
+        name="map",
+        title=what,
+        description="Mean, quantiles and uncertainty of the prediction, and whether the model applies.",
+        file="map.tif",
+        bands=bands,
+        nodata=MAP_NODATA,
+    )
+
+
+def restored(stored: Mapping[str, NDArray[np.integer]], layer: Layer) -> NDArray[np.integer]:
+    """Blocks of a soil map, by name, as the bands of ``layer``: (bands, rows, columns) in its type and nodata."""
+    return np.stack([_in_layer(stored[band.name], layer) for band in layer.bands])
+
+
+def _in_layer(values: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
+    if values.dtype == layer.dtype:
+        return values
+    # Only the applicability has a type, and with it a mark for missing cells, of its own.
+    return np.where(values == AOA_NODATA, layer.nodata, values).astype(layer.dtype)
 
 
 def _predict_cells(

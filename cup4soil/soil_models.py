@@ -26,6 +26,8 @@ from cup4soil.properties import SoilProperty
 ARRAYS_FILE = "model.npz"
 DESCRIPTION_FILE = "model.json"
 FORMAT_VERSION: Final = 1
+# A limitation of models, which a map with a time of its own does not inherit.
+UNDATED = "Neither samples nor covariates state when they are from; the period given is the time of training."
 # Europe-wide models stay far below; what is larger is damaged or meant to exhaust memory.
 MAX_ARRAYS_BYTES = 8 * 2**30
 _FOREST, _APPLICABILITY = "forest.", "applicability."

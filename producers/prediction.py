@@ -1,41 +1,22 @@
-"""Predicting a soil map: a model over covariates, block by block."""
+"""Predicting a soil map in a batch run: a model over covariates, each layer a file."""
 
-import hashlib
-import math
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import shapely
-from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 from pydantic import BaseModel, ConfigDict, model_validator
-from shapely.geometry import box
-from shapely.geometry.base import BaseGeometry
 
-from cup4soil.areas import box_area, project, read_area
-from cup4soil.errors import InvalidArea, InvalidInput, LimitExceeded, NoData, NotFound
-from cup4soil.grids import Bounds, Window, blocks, crs_code, crs_of, parse_crs
-from cup4soil.licences import derived_licence
-from cup4soil.products import Algorithm, Extent, Layer, Measure, Period, ProductRecord, Source, product_id
-from cup4soil.progress import Progress
+from cup4soil.areas import read_area
+from cup4soil.errors import InvalidInput
+from cup4soil.grids import Bounds, parse_crs
+from cup4soil.products import Period
 from cup4soil.rasters.covariates import CovariateStack
-from cup4soil.rasters.scenes import cells_inside
-from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
-from cup4soil.soil_maps import AOA_NODATA, QUANTILES, predict_block, soil_map_layers
-from cup4soil.soil_models import SoilModel, load_model
-from producers.training_record import UNDATED
+from cup4soil.soil_models import load_model
+from cup4soil.soil_predictions import AreaOfInterest, SoilMapPlan, plan_map
 
 __all__ = ["PredictJob", "PredictRequest", "load_model", "plan_prediction"]
 
-_VERSION = "1.0"
-_LEAST_BLOCK, _LARGEST_BLOCK = 64, 2048
-# Beside covariates and features: predictions, quantiles, index, flags and the layers' integers.
-_BYTES_PER_CELL = 160
+# A planned map is what every producer offers: it has an identity and runs into a folder.
+PredictJob = SoilMapPlan
 
 
 class PredictRequest(BaseModel):
@@ -62,161 +43,19 @@ class PredictRequest(BaseModel):
             raise InvalidInput("no covariates are given", "give --covariates")
         return self
 
-
-@dataclass
-class _Tally:
-    """Cells counted while the map is written."""
-
-    asked: int = 0
-    mapped: int = 0
-    inside: int = 0
-
-    def add(self, aoa: NDArray[np.integer], asked: int) -> None:
-        self.asked += asked
-        self.mapped += int(np.sum(aoa != AOA_NODATA))
-        self.inside += int(np.sum(aoa == 1))
-
-
-@dataclass(frozen=True)
-class PredictJob:
-    """A planned map; see :func:`plan_prediction`."""
-
-    request: PredictRequest
-    settings: Settings
-    model: SoilModel
-    stack: CovariateStack
-    geobox: GeoBox
-    area: BaseGeometry | None
-    uncovered_percent: float
-    sources: tuple[Source, ...]
-    licence: str
-
     @property
-    def collection(self) -> str:
-        """Collection of the property and depth."""
-        return self.model.collection
-
-    @cached_property
-    def algorithm(self) -> Algorithm:
-        """The method with all parameters that decide the result."""
-        transform = list(self.geobox.affine)[:6]
-        period = self.request.period
-        return Algorithm(
-            name="soil-map-prediction",
-            version=_VERSION,
-            title="Prediction with a quantile regression forest",
-            description="Each cell gets mean and quantiles from the forest, and its dissimilarity to the samples.",
-            parameters={
-                "quantiles": list(QUANTILES),
-                "shape": list(self.geobox.shape),
-                "transform": [round(value, 6) for value in transform],
-                "crs": crs_code(crs_of(self.geobox)),
-                "area": None if self.area is None else _fingerprint(self.area),
-                "period": None if period is None else period.model_dump(mode="json"),
-            },
-            references=self.model.record.algorithm.references,
-        )
-
-    @cached_property
-    def id(self) -> str:
-        """Identity of the map."""
-        return product_id(self.collection, self.algorithm, self.sources)
-
-    @property
-    def block_size(self) -> int:
-        """Edge of a block in cells that keeps a block within the memory set for it."""
-        description = self.model.description
-        per_cell = _BYTES_PER_CELL + 8 * len(description.covariates) + 28 * len(description.features)
-        edge = int(math.sqrt(self.settings.block_memory_mib * 2**20 / per_cell))
-        return max(_LEAST_BLOCK, min(_LARGEST_BLOCK, edge // _LEAST_BLOCK * _LEAST_BLOCK))
-
-    def run(self, folder: Path, progress: Progress) -> ProductRecord:
-        """Write the layers into ``folder``.
+    def area(self) -> AreaOfInterest | None:
+        """The area asked for, None for everywhere.
 
         Raises:
-            NoData: when no cell has all covariates.
+            NotFound: when there is no such file.
+            InvalidInput: when it cannot be used.
         """
-        layers = soil_map_layers(self.model.soil_property, self.model.description.depth)
-        windows = list(blocks((self.geobox.shape[0], self.geobox.shape[1]), self.block_size))
-        tally = _Tally()
-        with ExitStack() as stack:
-            writers = {
-                name: stack.enter_context(LayerWriter(folder, layer, self.geobox)) for name, layer in layers.items()
-            }
-            with progress.step("Predicting", len(windows)) as advance:
-                for window in windows:
-                    for name, values in self._block(window, layers, tally).items():
-                        writers[name].write(window, values[np.newaxis])
-                    advance()
-            if not tally.mapped:
-                raise NoData("no cell of the area has all covariates", "choose another area, or fill the covariates")
-        return self._record(tuple(writer.layer for writer in writers.values()), tally)
-
-    def _block(self, window: Window, layers: dict[str, Layer], tally: _Tally) -> dict[str, NDArray[np.integer]]:
-        geobox = window.of(self.geobox)
-        covariates = self.stack.read(geobox)
-        inside = None if self.area is None else cells_inside(self.area, geobox)
-        if inside is not None:
-            covariates[:, ~inside] = np.nan
-        stored = predict_block(self.model, self._ordered(covariates), threads=self.settings.threads)
-        tally.add(stored["aoa"], covariates[0].size if inside is None else int(inside.sum()))
-        return {name: stored[name] for name in layers}
-
-    def _ordered(self, covariates: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Covariates in the model's order."""
-        position = {name: index for index, name in enumerate(self.stack.names)}
-        return covariates[[position[name] for name in self.model.description.covariates]]
-
-    def _record(self, layers: tuple[Layer, ...], tally: _Tally) -> ProductRecord:
-        model, prop = self.model.record, self.model.soil_property
-        depth = self.model.description.depth
-        subject = prop.title if depth is None else f"{prop.title} at {depth.upper_cm:g}-{depth.lower_cm:g} cm"
-        inside = 100.0 * tally.inside / tally.mapped
-        simulated = model.simulated or self.stack.simulated
-        told = " The covariates are simulated: the map shows no real place." if simulated else ""
-        return ProductRecord(
-            id=self.id,
-            collection=self.collection,
-            kind="soil-map",
-            title=self.request.title or (f"{subject} of a simulated landscape" if simulated else subject),
-            abstract=f"{subject} ({prop.unit}) with its 90 % prediction interval and area of applicability,"
-            f" predicted by {model.id}. {model.abstract}{told}",
-            keywords=("soil", "digital soil mapping", "uncertainty", "area of applicability", prop.title.lower()),
-            property_code=model.property_code,
-            depth=None if depth is None else str(depth),
-            period=self.request.period or self.stack.period or model.period,
-            extent=Extent.of_grid(self.geobox),
-            algorithm=self.algorithm,
-            sources=self.sources,
-            quality=(*model.quality, *_shares(tally)),
-            licence=self.licence,
-            attribution=tuple(dict.fromkeys(source.attribution for source in self.sources if source.attribution)),
-            simulated=simulated,
-            limitations=(*self._limitations(inside, prop.ratio_scale), *self._inherited()),
-            layers=layers,
-        )
-
-    def _inherited(self) -> list[str]:
-        """The model's limitations; that it is undated does not concern a map with a time of its own."""
-        dated = self.request.period is not None or self.stack.period is not None
-        return [note for note in self.model.record.limitations if not (dated and note == UNDATED)]
-
-    def _limitations(self, inside_percent: float, ratio_scale: bool) -> list[str]:
-        notes = []
-        if inside_percent < 100:
-            notes.append(
-                f"{100 - inside_percent:.3g} % of the mapped cells lie outside the area of applicability (aoa = 0):"
-                " neither their values nor their intervals should be relied on."
-            )
-        if self.uncovered_percent > 0:
-            notes.append(
-                f"{self.uncovered_percent:.3g} % of the area asked for lie outside the covariates and are not mapped."
-            )
-        if not ratio_scale:
-            notes.append("The relative uncertainty says little for a property without a natural zero; use pi90.")
-        if self.request.period is None and self.stack.period is None:
-            notes.append("The covariates state no time; the period given is that of the model.")
-        return notes
+        if self.aoi is not None:
+            return AreaOfInterest.of_polygon(*read_area(self.aoi))
+        if self.bbox is not None:
+            return AreaOfInterest.of_box(self.bbox, parse_crs(self.bbox_crs))
+        return None
 
 
 def plan_prediction(request: PredictRequest, settings: Settings) -> PredictJob:
@@ -230,111 +69,5 @@ def plan_prediction(request: PredictRequest, settings: Settings) -> PredictJob:
         LicenceConflict: when the licences of model and covariates cannot be combined.
     """
     model = load_model(request.model)
-    stack = _covariates(request, model)
-    asked, area = _area(request, stack)
-    geobox = stack.geobox if asked is None else _cropped(stack.geobox, asked)
-    cells = geobox.shape[0] * geobox.shape[1]
-    if cells > settings.max_cells:
-        raise LimitExceeded(
-            f"a map of {cells} cells is larger than the limit of {settings.max_cells}",
-            "choose a smaller area, or raise CUP4SOIL_MAX_CELLS",
-        )
-    sources = (_model_source(model), *(s for s in model.record.sources if s.role == "samples"), *stack.sources())
-    licence = derived_licence([source.licence for source in sources], settings.data_policy)
-    return PredictJob(
-        request, settings, model, stack, geobox, area, _uncovered_percent(asked, stack.geobox), sources, licence
-    )
-
-
-def _covariates(request: PredictRequest, model: SoilModel) -> CovariateStack:
-    """The covariates of the model among those given; its classes stay classes."""
-    found = CovariateStack.open(request.covariates)
-    needed = model.description.covariates
-    missing = [name for name in needed if name not in found.names]
-    if missing:
-        raise NotFound(
-            f"the model needs {len(missing)} covariates that are not given: {', '.join(missing[:5])}",
-            f"give rasters of these names; there are {', '.join(found.names)}",
-        )
-    chosen = found.select(needed)
-    return replace(chosen, categorical=chosen.categorical | set(model.description.levels))
-
-
-def _area(request: PredictRequest, stack: CovariateStack) -> tuple[BaseGeometry | None, BaseGeometry | None]:
-    """The area asked for in the covariates' CRS, and the same once more when cells outside it are masked."""
-    if request.aoi is not None:
-        geometry, crs = read_area(request.aoi)
-        polygon = project(geometry, crs, stack.crs)
-        return polygon, polygon
-    if request.bbox is not None:
-        crs = parse_crs(request.bbox_crs)
-        return project(box_area(request.bbox, crs), crs, stack.crs), None
-    return None, None
-
-
-def _cropped(geobox: GeoBox, area: BaseGeometry) -> GeoBox:
-    """The cells of ``geobox`` that the bounds of ``area`` touch."""
-    left, bottom, right, top = area.bounds
-    own, slack = geobox.affine, 1e-6
-    rows = _clipped((top - own.f) / own.e + slack, (bottom - own.f) / own.e - slack, geobox.shape[0])
-    cols = _clipped((left - own.c) / own.a + slack, (right - own.c) / own.a - slack, geobox.shape[1])
-    if rows[0] >= rows[1] or cols[0] >= cols[1]:
-        extent = ", ".join(f"{value:.6g}" for value in geobox.boundingbox.bbox)
-        raise InvalidArea(
-            "the area lies outside the covariates",
-            f"they cover {extent} (left, bottom, right, top) in {crs_code(crs_of(geobox))}",
-        )
-    return geobox[rows[0] : rows[1], cols[0] : cols[1]]
-
-
-def _clipped(first: float, last: float, size: int) -> tuple[int, int]:
-    return max(0, math.floor(first)), min(size, math.ceil(last))
-
-
-def _uncovered_percent(asked: BaseGeometry | None, geobox: GeoBox) -> float:
-    if asked is None:
-        return 0.0
-    covered = float(asked.intersection(box(*geobox.boundingbox.bbox)).area)
-    share = 100.0 * (1.0 - covered / float(asked.area))
-    # Less than this is rounding of the projected edges.
-    return share if share > 1e-6 else 0.0
-
-
-def _model_source(model: SoilModel) -> Source:
-    # The bytes of a model may differ between machines; its id tells what it was made from, so that alone
-    # is its identity, and the checksum is given for reference.
-    record = model.record
-    return Source(
-        role="model",
-        id=record.id,
-        title=record.title,
-        version=record.algorithm.version,
-        licence=record.licence,
-        attribution="; ".join(record.attribution) or None,
-        properties={"collection": record.collection, "checksum": model.description.arrays_checksum},
-    )
-
-
-def _shares(tally: _Tally) -> tuple[Measure, ...]:
-    return (
-        Measure(
-            name="Mapped",
-            value=round(100.0 * tally.mapped / tally.asked, 4),
-            unit="%",
-            description="Share of the cells that have all covariates.",
-            support=f"{tally.asked} cells of the area",
-        ),
-        Measure(
-            name="Inside the area of applicability",
-            value=round(100.0 * tally.inside / tally.mapped, 4),
-            unit="%",
-            description="Share of the mapped cells whose covariates are like those of the samples.",
-            support=f"{tally.mapped} mapped cells",
-        ),
-    )
-
-
-def _fingerprint(area: BaseGeometry) -> dict[str, Any]:
-    """An area by its bounds and a hash of its outline, to a millimetre."""
-    outline = shapely.to_wkb(shapely.normalize(shapely.set_precision(area, 1e-3)), output_dimension=2)
-    return {"bounds": [round(value, 3) for value in area.bounds], "sha256": hashlib.sha256(outline).hexdigest()}
+    stack = CovariateStack.open(request.covariates)
+    return plan_map(model, stack, request.area, settings, period=request.period, title=request.title)

@@ -17,6 +17,7 @@ from cup4soil.soil_maps import QUANTILES
 from cup4soil.soil_models import (
     ARRAYS_FILE,
     DESCRIPTION_FILE,
+    UNDATED,
     ModelDescription,
     PropertyDescription,
 )
@@ -127,7 +128,6 @@ def model_record(
     )
 
 
-UNDATED = "Neither samples nor covariates state when they are from; the period given is the time of training."
 _DOCUMENTS = (
     Document(
         name="model", title="Model: forest and area of applicability", file=ARRAYS_FILE,
