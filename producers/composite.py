@@ -119,7 +119,9 @@ class CompositeJob:
             for done in [pool.submit(read, index) for index in range(len(overpasses))]:
                 done.result()
         months = np.array([overpass.time.month for overpass in overpasses], dtype=np.int8)
-        return composite_block(stack, months, self._threshold(geobox), self._land_cover(geobox), self.rules)
+        return composite_block(
+            stack, months, self._threshold(geobox), self._land_cover(geobox), self.rules, threads=self.settings.threads
+        )
 
     def _threshold(self, geobox: GeoBox) -> NDArray[np.floating]:
         threshold = self.request.threshold
