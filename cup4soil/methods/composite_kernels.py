@@ -16,7 +16,8 @@ def composite_rows(stack, threshold, limits, index_bands, first, last, flags, ev
     """Composite the rows from ``first`` up to ``last``.
 
     ``stack`` (dates, bands, rows, columns) and ``threshold`` (rows, columns) are read; ``limits`` are k of the bare
-    and of the valid observations and the least excess in DN; ``index_bands`` are the places of B02, B04, B08, B12. Written are
+    and of the valid observations and the least excess in DN; ``index_bands`` are the places of B02, B04, B08, B12.
+    Written are
     ``flags`` (dates, rows, columns; 1 enters MREF, 2 enters SRC), ``ever_bare``, ``vpc``, ``bsc`` (rows, columns) and
     ``moments`` (MREF and SRC; mean and standard deviation; bands, rows, columns).
     """
