@@ -1,0 +1,178 @@
+"""Routes of OGC API Coverages, to stand before the mounted pygeoapi: the draft's parameters in full."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from cup4soil.errors import InvalidInput
+from cup4soil.grids import crs_of
+from cup4soil.settings import Settings
+from processors.coverage_catalog import CoverageCatalog
+from processors.coverage_formats import (
+    COG,
+    COVERAGE_JSON,
+    GEOTIFF,
+    coverage_json,
+    domain_set,
+    field_schema,
+    geotiff,
+    range_type,
+)
+from processors.coverage_grid import Limits
+from processors.coverage_page import coverage_page
+from processors.coverage_query import CoverageQuery, parse_query
+from processors.coverage_reader import Answer, CoverageReader, common_type, limits_of
+from processors.coverages import Coverage, grid_bounds
+from processors.crs import reference_of
+from stac_catalog.store import Store
+
+_FORMATS = {
+    "gtiff": GEOTIFF,
+    "geotiff": GEOTIFF,
+    "tiff": GEOTIFF,
+    "image/tiff": GEOTIFF,
+    "cog": COG,
+    "json": COVERAGE_JSON,
+    "coveragejson": COVERAGE_JSON,
+    "covjson": COVERAGE_JSON,
+    "html": "text/html",
+}
+# What an Accept header may name, best first for a wildcard.
+_ACCEPTED = {
+    "image/tiff": GEOTIFF,
+    "image/geotiff": GEOTIFF,
+    "application/x-geotiff": GEOTIFF,
+    "application/prs.coverage+json": COVERAGE_JSON,
+    "application/vnd.cov+json": COVERAGE_JSON,
+    "application/json": COVERAGE_JSON,
+    "text/html": "text/html",
+}
+_TAIL = "/collections/{collection}/coverage"
+
+
+def coverage_router(store: Store, settings: Settings, limits: Limits | None = None) -> APIRouter:
+    """Routes of the coverages of ``store``, below ``/ogc`` like pygeoapi's own.
+
+    Errors are those of :mod:`cup4soil.errors`; the application says what statuses they have.
+    """
+    reader = CoverageReader(CoverageCatalog(store), limits or limits_of(settings))
+    router = APIRouter(prefix="/ogc", tags=["coverages"])
+    doors = _Doors(reader)
+    router.add_api_route(_TAIL, doors.coverage, methods=["GET"], response_class=Response, summary="Get a coverage")
+    router.add_api_route(_TAIL, doors.coverage, methods=["HEAD"], include_in_schema=False)
+    router.add_api_route(f"{_TAIL}/domainset", doors.domain_set, summary="Domain of a coverage")
+    router.add_api_route(f"{_TAIL}/rangetype", doors.range_type, summary="Fields of a coverage")
+    router.add_api_route(f"{_TAIL}/schema", doors.schema, summary="Fields of a coverage as JSON schema")
+    return router
+
+
+class _Doors:
+    """The endpoints. They are no coroutines: the framework runs them in its threads."""
+
+    def __init__(self, reader: CoverageReader) -> None:
+        self._reader = reader
+
+    def coverage(self, collection: str, request: Request) -> Response:
+        query = parse_query(request.query_params.multi_items())
+        kind = _media_type(query.format, request.headers.get("accept"))
+        if kind == "text/html":
+            return HTMLResponse(coverage_page(self._reader.catalog, collection, query.when), headers={"Vary": "Accept"})
+        limit = self._reader.limits.json_values if kind == COVERAGE_JSON else None
+        answer = self._reader.read(collection, query, limit=limit)
+        return Response(encode(answer, kind), media_type=kind, headers=_headers(answer, kind))
+
+    def domain_set(self, collection: str, request: Request) -> JSONResponse:
+        coverage = self._described(collection, request)
+        return JSONResponse(domain_set(coverage.grid, reference_of(coverage.crs)))
+
+    def range_type(self, collection: str, request: Request) -> JSONResponse:
+        fields = tuple(self._described(collection, request).fields.values())
+        return JSONResponse(range_type(fields, common_type(fields)[0]))
+
+    def schema(self, collection: str, request: Request) -> JSONResponse:
+        coverage = self._described(collection, request)
+        return JSONResponse(schema_document(coverage), media_type="application/schema+json")
+
+    def _described(self, collection: str, request: Request) -> Coverage:
+        query = parse_query(request.query_params.multi_items())
+        if query not in (CoverageQuery(when=query.when, format=query.format), CoverageQuery()):
+            raise InvalidInput("a description of a coverage takes no subset", "give datetime and f only")
+        if query.format is not None and query.format.lower() != "json":
+            raise InvalidInput(f"f is {query.format[:80]!r}", "descriptions are given as json")
+        return self._reader.catalog.coverage(collection, query.when)
+
+
+def encode(answer: Answer, kind: str) -> bytes:
+    """The body of an answer in a media type of this module."""
+    if kind == COVERAGE_JSON:
+        return coverage_json(answer)
+    return geotiff(answer, cloud_optimised=kind == COG)
+
+
+def schema_document(coverage: Coverage) -> dict[str, Any]:
+    """The fields of a coverage as a JSON schema, in their order."""
+    properties = {
+        name: field_schema(field) | {"x-ogc-propertySeq": position}
+        for position, (name, field) in enumerate(coverage.fields.items(), 1)
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "title": coverage.title,
+        "properties": properties,
+    }
+
+
+def _media_type(wanted: str | None, accept: str | None) -> str:
+    if wanted is not None:
+        kind = _FORMATS.get(wanted.strip().lower().split(";")[0])
+        if kind is None:
+            raise InvalidInput(f"f is {wanted[:80]!r}", "use GTiff, COG, json or html")
+        return kind
+    return _negotiated(accept) if accept else GEOTIFF
+
+
+def _negotiated(accept: str) -> str:
+    """The first of the most wanted media types; a GeoTIFF where anything will do."""
+    best, kind = 0.0, None
+    for part in accept[:2000].split(","):
+        name, quality = _weighted(part)
+        offered = _offered(name, part)
+        if offered is not None and quality > best:
+            best, kind = quality, offered
+    if kind is None:
+        raise InvalidInput(f"no format of Accept {accept[:80]!r} is offered", "use f=GTiff, COG, json or html")
+    return kind
+
+
+def _weighted(part: str) -> tuple[str, float]:
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return name, max(0.0, min(1.0, float(parameter[2:])))
+            except ValueError:
+                return name, 0.0
+    return name, 1.0
+
+
+def _offered(name: str, part: str) -> str | None:
+    if name in ("*/*", "image/*"):
+        return GEOTIFF
+    kind = COVERAGE_JSON if name == "application/*" else _ACCEPTED.get(name)
+    return COG if kind == GEOTIFF and "cloud-optimized" in part.lower() else kind
+
+
+def _headers(answer: Answer, kind: str) -> dict[str, str]:
+    reference = reference_of(crs_of(answer.grid))
+    period = answer.coverage.period
+    suffix = "covjson" if kind == COVERAGE_JSON else "tif"
+    # A system without a code is named in the file alone: its definition has line breaks.
+    crs = {"Content-Crs": f"<{reference.uri}>"} if reference.uri.startswith("http") else {}
+    return crs | {
+        "Content-Bbox": ",".join(f"{number:.12g}" for number in reference.numbers(grid_bounds(answer.grid))),
+        "Content-Datetime": f"{period.start.isoformat()}/{period.end.isoformat()}",
+        "Content-Disposition": f'attachment; filename="{answer.coverage.collection}.{suffix}"',
+        "Vary": "Accept",
+    }

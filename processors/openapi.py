@@ -1,0 +1,207 @@
+"""The OpenAPI document of the OGC APIs: whole in itself, and true whatever the store holds at the moment.
+
+pygeoapi's own generator names each collection and refers to schemas on the web; here collections and
+processes are path parameters.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cup4soil import __version__
+from processors.coverage_formats import COVERAGE_JSON, GEOTIFF
+
+type Json = dict[str, Any]
+
+_JSON = "application/json"
+_BOX: Json = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
+_TEXT: Json = {"type": "string"}
+
+
+def openapi_document(config: Mapping[str, Any]) -> Json:
+    """The document of a service configured with ``config`` (server address, title, licence, contact)."""
+    metadata = config["metadata"]
+    identification, licence, contact = metadata["identification"], metadata["license"], metadata["contact"]
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": identification["title"],
+            "description": identification["description"],
+            "version": __version__,
+            "license": {"name": licence["name"], "url": licence["url"]},
+            "contact": {name: contact[name] for name in ("name", "email", "url") if contact.get(name)},
+        },
+        "servers": [{"url": config["server"]["url"]}],
+        "tags": [{"name": name} for name in ("server", "coverages", "processes", "jobs")],
+        "paths": _common_paths() | _coverage_paths() | _process_paths(),
+        "components": {
+            "parameters": _parameters(),
+            "responses": _responses(),
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _common_paths() -> Json:
+    pages = {
+        "/": ("landingPage", "Landing page"),
+        "/openapi": ("openapi", "This document"),
+        "/conformance": ("conformance", "Conformance classes"),
+        "/collections": ("collections", "Collections"),
+    }
+    return {path: {"get": _page(id_, text, "server")} for path, (id_, text) in pages.items()}
+
+
+def _coverage_paths() -> Json:
+    collection = _ref("parameters", "collectionId")
+    coverage = [
+        collection,
+        *(_ref("parameters", name) for name in _parameters() if name in _COVERAGE_PARAMETERS),
+        _format("GTiff", "COG", "json", "html"),
+    ]
+    binary = {"type": "string", "format": "binary"}
+    content = {
+        "image/tiff": {"schema": binary},
+        GEOTIFF: {"schema": binary},
+        COVERAGE_JSON: {"schema": {"type": "object"}},
+    }
+    paths: Json = {
+        "/collections/{collectionId}": {"get": _page("collection", "A collection", "coverages", collection)},
+        "/collections/{collectionId}/schema": {
+            "get": _page("schema", "Fields of a collection", "coverages", collection)
+        },
+        "/collections/{collectionId}/coverage": {
+            "get": {
+                "operationId": "coverage",
+                "summary": "A coverage or a part of it",
+                "tags": ["coverages"],
+                "parameters": coverage,
+                "responses": {
+                    "200": {"description": "The values.", "content": content},
+                    **_errors("400", "404", "413"),
+                },
+            }
+        },
+    }
+    for name, text in (("domainset", "Domain"), ("rangetype", "Fields"), ("schema", "Fields as JSON schema")):
+        about = _page(f"coverage-{name}", f"{text} of a coverage", "coverages", collection, formats=("json",))
+        about["parameters"].append(_ref("parameters", "datetime"))
+        paths[f"/collections/{{collectionId}}/coverage/{name}"] = {"get": about}
+    return paths
+
+
+def _process_paths() -> Json:
+    process, job = _ref("parameters", "processId"), _ref("parameters", "jobId")
+    execution = {
+        "operationId": "execute",
+        "summary": "Run a process",
+        "tags": ["processes"],
+        "parameters": [process, _ref("parameters", "prefer")],
+        "requestBody": {"required": True, "content": {_JSON: {"schema": _ref("schemas", "execute")}}},
+        "responses": {
+            "200": {"description": "The results.", "content": {_JSON: {"schema": {"type": "object"}}}},
+            "201": {"description": "A job was made.", "content": {_JSON: {"schema": _ref("schemas", "statusInfo")}}},
+            **_errors("400", "404", "413", "429"),
+        },
+    }
+    dismiss = _page("dismiss", "Cancel a job and drop its results", "jobs", job, formats=())
+    return {
+        "/processes": {"get": _page("processes", "Processes", "processes")},
+        "/processes/{processId}": {"get": _page("process", "A process", "processes", process)},
+        "/processes/{processId}/execution": {"post": execution},
+        "/jobs": {"get": _page("jobs", "Jobs", "jobs")},
+        "/jobs/{jobId}": {"get": _page("job", "State of a job", "jobs", job), "delete": dismiss},
+        "/jobs/{jobId}/results": {"get": _page("results", "Results of a job", "jobs", job)},
+    }
+
+
+def _page(
+    operation: str, summary: str, tag: str, *parameters: Json, formats: tuple[str, ...] = ("json", "html")
+) -> Json:
+    found = {"description": summary + ".", "content": {_JSON: {"schema": {"type": "object"}}}}
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "tags": [tag],
+        "parameters": [*parameters, *([_format(*formats)] if formats else [])],
+        "responses": {"200": found, **_errors("400", "404")},
+    }
+
+
+def _format(*names: str) -> Json:
+    schema = {"type": "string", "enum": list(names)}
+    return {"name": "f", "in": "query", "description": "Format of the answer.", "schema": schema}
+
+
+def _ref(kind: str, name: str) -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _errors(*statuses: str) -> Json:
+    return {status: _ref("responses", "problem") for status in statuses}
+
+
+_COVERAGE_PARAMETERS: dict[str, tuple[str, Json]] = {
+    "bbox": ("Lower and upper corner, in the axis order of bbox-crs.", _BOX),
+    "bbox-crs": ("CRS of bbox; CRS84 (longitude, latitude) by default.", _TEXT),
+    "subset": ('Ranges of axes: E(low:high),N(low:high), Lat(..),Lon(..), time("from":"to").', _TEXT),
+    "subset-crs": ("CRS of subset; CRS84 for Lat and Lon, else that of the collection.", _TEXT),
+    "datetime": ("Instant or interval; the latest period that meets it is given.", _TEXT),
+    "properties": ("Fields by name or position.", {"type": "array", "items": _TEXT}),
+    "scale-factor": ("2 halves the number of cells along each axis.", {"type": "number", "minimum": 0.001}),
+    "scale-axes": ("Factors by axis: E(2),N(2).", _TEXT),
+    "scale-size": ("Cells by axis: E(256),N(256).", _TEXT),
+    "crs": ("CRS of the answer; that of the collection by default.", _TEXT),
+}
+
+
+def _parameters() -> Json:
+    found = {name: _query(name, text, schema) for name, (text, schema) in _COVERAGE_PARAMETERS.items()}
+    for name in ("collectionId", "processId", "jobId"):
+        found[name] = {"name": name, "in": "path", "required": True, "schema": _TEXT}
+    found["prefer"] = {
+        "name": "Prefer",
+        "in": "header",
+        "description": "respond-async makes a job of the execution (RFC 7240).",
+        "schema": _TEXT,
+    }
+    return found
+
+
+def _query(name: str, text: str, schema: Json) -> Json:
+    parameter: Json = {"name": name, "in": "query", "description": text, "schema": schema}
+    return parameter | ({"style": "form", "explode": False} if schema.get("type") == "array" else {})
+
+
+def _responses() -> Json:
+    content = {"application/problem+json": {"schema": _ref("schemas", "problem")}}
+    return {"problem": {"description": "What was wrong, and what would be right.", "content": content}}
+
+
+def _schemas() -> Json:
+    return {
+        "problem": {
+            "type": "object",
+            "properties": {"title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT},
+        },
+        "execute": {
+            "type": "object",
+            "required": ["inputs"],
+            "properties": {
+                "inputs": {"type": "object"},
+                "outputs": {"type": "object"},
+                "response": {"type": "string", "enum": ["raw", "document"]},
+            },
+        },
+        "statusInfo": {
+            "type": "object",
+            "required": ["jobID", "status", "type"],
+            "properties": {
+                "jobID": _TEXT,
+                "processID": _TEXT,
+                "type": {"type": "string", "enum": ["process"]},
+                "status": {"type": "string", "enum": ["accepted", "running", "successful", "failed", "dismissed"]},
+                "message": _TEXT,
+                "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+            },
+        },
+    }

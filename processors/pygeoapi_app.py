@@ -1,0 +1,144 @@
+"""pygeoapi inside our own application: its pages and descriptions below ``/ogc``, on a live configuration."""
+
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.routing import Mount, Route, Router
+from starlette.staticfiles import StaticFiles
+
+from cup4soil.settings import Settings
+from processors.coverage_catalog import CoverageCatalog
+from processors.openapi import openapi_document
+from processors.resources import MANAGER, PROCESSES, TEMPLATES, Addresses, StoreResources, configuration
+from stac_catalog.store import Store
+
+# What is left to pygeoapi. Coverages have their own router; the rest of its routes would answer with errors.
+_KEPT = (
+    "/",
+    "/openapi",
+    "/conformance",
+    "/TileMatrixSets",
+    "/collections",
+    "/processes",
+    "/jobs",
+)
+_COLLECTION_PAGES = tuple(f"/collections/{{collection_id:path}}{tail}" for tail in ("", "/schema", "/queryables"))
+PROBLEM = "application/problem+json"
+# Of the draft, what the router adds to the classes that pygeoapi states.
+CONFORMANCE = tuple(
+    f"http://www.opengis.net/spec/ogcapi-coverages-1/1.0/conf/{name}"
+    for name in ("scaling", "subsetting", "fieldselection", "crs", "geotiff", "coveragejson")
+)
+_DEFAULT_ROOT = "http://127.0.0.1:8000"
+_COPIES = count()
+
+
+def mount_pygeoapi(
+    app: FastAPI, store: Store, settings: Settings, *, root: str | None = None, manager: str = MANAGER
+) -> ModuleType:
+    """Mount pygeoapi below ``/ogc`` of ``app``; returns its module, the application's own copy.
+
+    ``root`` is the address of the service as clients see it, without a slash at the end. Routes that are to
+    stand before pygeoapi's must have been added before.
+    """
+    base = (root or _DEFAULT_ROOT).rstrip("/")
+    addresses = Addresses(ogc=f"{base}/ogc", root=base)
+    resources = StoreResources(CoverageCatalog(store), addresses, PROCESSES)
+    config = configuration(settings, addresses, resources, manager=manager)
+    module = _load(config)
+    app.mount("/ogc", _application(module), name="ogc")
+    return module
+
+
+def _load(config: Mapping[str, Any]) -> ModuleType:
+    """A copy of ``pygeoapi.starlette_app`` that works on ``config``.
+
+    The module reads two files named in the environment when it is imported and keeps them in its globals.
+    Each application gets a copy of its own, so that two of them in one process do not share a store. The
+    environment is left as it was.
+    """
+    openapi = openapi_document(config)
+    with tempfile.TemporaryDirectory() as folder, _environment(Path(folder), config, openapi):
+        spec = importlib.util.find_spec("pygeoapi.starlette_app")
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError("pygeoapi.starlette_app")
+        own = importlib.util.spec_from_file_location(f"processors._pygeoapi_{next(_COPIES)}", spec.origin)
+        if own is None or own.loader is None:
+            raise ModuleNotFoundError(spec.origin)
+        module = importlib.util.module_from_spec(own)
+        sys.modules[own.name] = module
+        own.loader.exec_module(module)
+    _state_conformance()
+    from pygeoapi import l10n
+
+    # It caches the configuration of its pages by language, once for all of the process.
+    l10n._cfg_cache.clear()
+    module.api_ = _api(module)(dict(config), openapi)  # type: ignore[attr-defined]
+    return module
+
+
+def _state_conformance() -> None:
+    from pygeoapi.api import coverages
+
+    stated = coverages.CONFORMANCE_CLASSES
+    stated.extend(each for each in CONFORMANCE if each not in stated)
+
+
+@contextmanager
+def _environment(folder: Path, config: Mapping[str, Any], openapi: Mapping[str, Any]) -> Iterator[None]:
+    fixed = dict(config) | {"resources": {}}
+    names = {"PYGEOAPI_CONFIG": folder / "config.yml", "PYGEOAPI_OPENAPI": folder / "openapi.json"}
+    before = {name: os.environ.get(name) for name in names}
+    # JSON is YAML; nothing in it is to be taken for a variable of the environment.
+    names["PYGEOAPI_CONFIG"].write_text(json.dumps(fixed).replace("${", "$ {"), encoding="utf-8")
+    names["PYGEOAPI_OPENAPI"].write_text(json.dumps(openapi), encoding="utf-8")
+    os.environ.update({name: str(path) for name, path in names.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _application(module: ModuleType) -> Router:
+    """A bare router: what it does not find it leaves to the application around it to word."""
+    kept = [route for route in module.api_routes if _is_kept(route)]
+    return Router([Mount("/static", StaticFiles(directory=TEMPLATES / "static")), *kept])
+
+
+def _is_kept(route: Route) -> bool:
+    first = "/" + route.path.split("/")[1]
+    return route.path in _COLLECTION_PAGES or (first in _KEPT and "collection_id" not in route.path)
+
+
+def _api(module: ModuleType) -> type:
+    class Api(module.API):  # type: ignore[misc, name-defined]
+        """pygeoapi's API with refusals as problem details (RFC 9457), and without a log entry for each of them."""
+
+        def get_exception(
+            self, status: int, headers: dict[str, str], format_: str | None, code: str, description: str
+        ) -> tuple[dict[str, str], int, str]:
+            if format_ == "html" or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                found: tuple[dict[str, str], int, str] = super().get_exception(
+                    status, headers, format_, code, description
+                )
+                return found
+            kind = HTTPStatus(status)
+            body = {"type": "about:blank", "title": kind.phrase, "status": kind.value, "detail": description}
+            return headers | {"Content-Type": PROBLEM}, status, json.dumps(body)
+
+    return Api

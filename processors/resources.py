@@ -1,0 +1,178 @@
+"""pygeoapi's configuration from a store: its collections appear and vanish with the store's, without a restart."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cup4soil.licences import licence_url
+from cup4soil.settings import Settings
+from processors.coverage_catalog import Collection, CoverageCatalog
+from processors.coverage_formats import GEOTIFF
+from processors.crs import CRS84_URI
+from stac_catalog.catalogs import CATALOG_ID
+
+TEMPLATES = Path(__file__).with_name("templates")
+PROVIDER = "processors.provider.CoverageProvider"
+PROCESSES = {
+    "predict-soil-property": {
+        "type": "process",
+        "processor": {"name": "processors.predict.PredictSoilPropertyProcessor"},
+    }
+}
+MANAGER = "processors.jobs.manager.QueueManager"
+_RELATION = "http://www.opengis.net/def/rel/ogc/1.0/"
+# Items of the latest period that a collection links to one by one.
+_LINKED_ITEMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where clients find things: ``ogc`` the API itself, ``root`` the service around it, None without one."""
+
+    ogc: str
+    root: str | None = None
+
+
+class StoreResources(Mapping[str, dict[str, Any]]):
+    """The ``resources`` of pygeoapi's configuration, live: ``fixed`` ones and the coverages of a store.
+
+    pygeoapi reads them at every request. Each reading looks at the state of the store's index; collections
+    are described anew only when that has changed.
+    """
+
+    def __init__(self, catalog: CoverageCatalog, addresses: Addresses, fixed: Mapping[str, dict[str, Any]]) -> None:
+        self._catalog = catalog
+        self._addresses = addresses
+        self._fixed = dict(fixed)
+        self._described: tuple[Mapping[str, Collection] | None, dict[str, dict[str, Any]]] = (None, {})
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        return self._current()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        # A copy: the store may change while pygeoapi walks over its collections.
+        return iter(tuple(self._current()))
+
+    def __len__(self) -> int:
+        return len(self._current())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, dict[str, Any]]:
+        """pygeoapi copies its configuration for its templates: they get what there is now."""
+        return {key: dict(value) for key, value in self._current().items()}
+
+    def _current(self) -> dict[str, dict[str, Any]]:
+        collections = self._catalog.collections()
+        seen, described = self._described
+        if seen is not collections:
+            described = {name: self._describe(each) for name, each in collections.items()} | self._fixed
+            self._described = (collections, described)
+        return described
+
+    def _describe(self, collection: Collection) -> dict[str, Any]:
+        return collection_resource(collection, self._catalog, self._addresses)
+
+
+def configuration(
+    settings: Settings, addresses: Addresses, resources: Mapping[str, Any], *, manager: str = MANAGER
+) -> dict[str, Any]:
+    """A whole configuration of pygeoapi, as ``pygeoapi-config.yml`` is for the plain server."""
+    organisation = settings.organisation
+    return {
+        "server": {
+            "bind": {"host": "127.0.0.1", "port": 5000},
+            "url": addresses.ogc,
+            "mimetype": "application/json; charset=UTF-8",
+            "encoding": "utf-8",
+            "gzip": False,
+            "languages": ["en-GB"],
+            "cors": False,
+            "pretty_print": False,
+            "admin": False,
+            "limits": {"default_items": 20, "max_items": 1000, "on_exceed": "throttle"},
+            "map": {"url": "", "attribution": ""},
+            "templates": {"path": str(TEMPLATES), "static": str(TEMPLATES / "static")},
+            "manager": {"name": manager},
+        },
+        "logging": {"level": "ERROR"},
+        "metadata": {
+            "identification": {
+                "title": f"Soil products of {organisation}",
+                "description": "Bare-soil composites and soil maps with their uncertainty, and predictions on request.",
+                "keywords": ["soil", "bare soil", "digital soil mapping", "uncertainty", "Sentinel-2"],
+                "keywords_type": "theme",
+                "terms_of_service": "See the licence of each collection.",
+                "url": settings.contact_url or addresses.ogc,
+            },
+            "license": {"name": settings.data_policy, "url": licence_url(settings.data_policy) or addresses.ogc},
+            "provider": {"name": organisation, "url": settings.contact_url or addresses.ogc},
+            "contact": {
+                "name": organisation,
+                "email": settings.contact_email,
+                "url": settings.contact_url or addresses.ogc,
+            },
+        },
+        "resources": resources,
+    }
+
+
+def collection_resource(collection: Collection, catalog: CoverageCatalog, addresses: Addresses) -> dict[str, Any]:
+    """A collection of the store as pygeoapi describes it. No raster is opened."""
+    document = collection.document
+    begin, end = document["extent"]["temporal"]["interval"][0]
+    return {
+        "type": "collection",
+        "title": collection.title,
+        "description": f"{document['description']} Fields: {_fields(document)}.",
+        "keywords": list(document.get("keywords", [])),
+        "links": list(_links(collection, addresses)),
+        "extents": {
+            "spatial": {"bbox": document["extent"]["spatial"]["bbox"][0], "crs": CRS84_URI},
+            "temporal": {"begin": _time(begin), "end": _time(end)},
+        },
+        "providers": [
+            {
+                "type": "coverage",
+                "name": PROVIDER,
+                "data": str(catalog.store.root),
+                "collection": collection.id,
+                "format": {"name": "GTiff", "mimetype": GEOTIFF},
+            }
+        ],
+    }
+
+
+def _fields(document: Mapping[str, Any]) -> str:
+    bands = [band for asset in document["item_assets"].values() for band in asset.get("bands", ())]
+    return ", ".join(band["name"] if band["unit"] == "1" else f"{band['name']} ({band['unit']})" for band in bands)
+
+
+def _links(collection: Collection, addresses: Addresses) -> Iterator[dict[str, str]]:
+    coverage = f"{addresses.ogc}/collections/{collection.id}/coverage"
+    licence = str(collection.document.get("license", ""))
+    url = licence_url(licence)
+    if url is not None:
+        yield _link("license", "text/html", f"Licence: {licence}", url)
+    if addresses.root is None:
+        return
+    # The plain pygeoapi has no such routes.
+    yield _link(f"{_RELATION}coverage-domainset", "application/json", "Domain of the coverage", f"{coverage}/domainset")
+    yield _link(f"{_RELATION}coverage-rangetype", "application/json", "Fields of the coverage", f"{coverage}/rangetype")
+    stac = f"{addresses.root}/stac/collections/{collection.id}"
+    yield _link("describedby", "application/json", "The collection in STAC", stac)
+    mirror = f"{addresses.root}/catalog/{collection.id}"
+    yield _link("alternate", "application/json", f"Static STAC collection of {CATALOG_ID}", f"{mirror}/collection.json")
+    for item in collection.item_ids[-_LINKED_ITEMS:]:
+        yield _link("item", "application/geo+json", f"STAC item {item}", f"{stac}/items/{item}")
+        yield _link(
+            "describedby", "application/xml", f"Metadata record (ISO 19139) of {item}", f"{mirror}/{item}/metadata.xml"
+        )
+
+
+def _link(rel: str, media_type: str, title: str, href: str) -> dict[str, str]:
+    return {"rel": rel, "type": media_type, "title": title, "href": href}
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
