@@ -1,0 +1,233 @@
+"""Search among the items of a store.
+
+The index is a SQLite file that repeats what the static catalog says. The catalog is the truth: whenever it has
+changed, by whichever process, the index follows before it answers, and an index that is lost or damaged is made anew.
+"""
+
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cup4soil.errors import StoreError, writing
+from stac_catalog.catalogs import CATALOG_FILE
+from stac_catalog.files import locked
+from stac_catalog.search_conditions import Kind, Probe
+from stac_catalog.search_database import Connection, Database
+from stac_catalog.search_query import Query
+from stac_catalog.search_sql import count_statement, encode_token, identity, page_statement
+from stac_catalog.search_sync import Synchronisation, signature
+
+INDEX_FILE: Final = "index.sqlite"
+_CATALOG = "catalog"
+_LOCK = ".lock"
+_COUNTS = 256
+_PAGE_BYTES = 16_000_000
+_SAMPLE_VALUES = 20
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Items as JSON text (see :mod:`stac_catalog.search_documents`), in the query's order.
+
+    ``token`` leads to the next page, None on the last; ``matched`` counts the items of all pages, None
+    where counting would take as long as the search itself.
+    """
+
+    items: tuple[str, ...]
+    token: str | None
+    matched: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PropertySummary:
+    """What values a property has: their kinds and, where there are few strings, each of them."""
+
+    kinds: frozenset[Kind]
+    values: tuple[str, ...] | None
+
+
+class SearchIndex:
+    """The index in the file ``path`` of the store whose folder it lies in.
+
+    ``folders`` beside the catalog are served too: links into them are kept where they exist. May be used
+    by several threads and processes at once. A search that takes longer than ``seconds`` is given up.
+    """
+
+    def __init__(self, path: Path, *, folders: tuple[str, ...] = ("demo",), seconds: float = 10.0) -> None:
+        self._root = path.parent
+        self._catalog = path.parent / _CATALOG
+        self._folders = folders
+        self._seconds = seconds
+        self._database = Database(path)
+        self._mutex = threading.Lock()
+        self._seen: tuple[str, int] | None = None
+        self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def is_current(self) -> bool:
+        """True when the index was in step with the catalog a moment ago. Takes microseconds."""
+        return self._seen == (self._signature(), self._database.inode())
+
+    def sync(self) -> None:
+        """Bring the index in step with the catalog.
+
+        Raises:
+            StoreError: when the catalog is damaged or the index cannot be written.
+        """
+        if self.is_current():
+            return
+        with self._mutex, writing(self._root), locked(self._root / _LOCK):
+            if self.is_current():
+                return
+            try:
+                self._database.prepare()
+                self._sync()
+            except sqlite3.DatabaseError as error:
+                if not _damaged(error):
+                    raise _refusal(error) from error
+                self._database.reset()
+                self._sync()
+
+    def search(self, query: Query) -> Page:
+        """One page of the items that fit.
+
+        Raises:
+            InvalidInput: when the query's token is not one of this query.
+            LimitExceeded: when it takes too long.
+            StoreError: as :meth:`sync`.
+        """
+        return self._answered(lambda connection: self._page(connection, query))
+
+    def item(self, collection: str, name: str) -> str | None:
+        """An item as JSON text, None where there is none. Raises as :meth:`sync`."""
+        sql = "SELECT text FROM documents WHERE n = (SELECT n FROM items WHERE collection = ? AND id = ?)"
+        return self._answered(lambda connection: _first(connection, sql, collection, name))
+
+    def collection(self, name: str) -> str | None:
+        """A collection as JSON text, None where there is none. Raises as :meth:`sync`."""
+        sql = "SELECT text FROM collections WHERE id = ?"
+        return self._answered(lambda connection: _first(connection, sql, name))
+
+    def collections(self) -> dict[str, str]:
+        """Each collection as JSON text, by id in alphabetical order. Raises as :meth:`sync`."""
+        sql = "SELECT id, text FROM collections ORDER BY id"
+        return self._answered(lambda connection: dict(connection.db.execute(sql)))
+
+    def properties(self, collection: str | None = None) -> dict[str, PropertySummary]:
+        """The properties that items of a collection, or of all, can be selected by. Raises as :meth:`sync`."""
+        return self._answered(lambda connection: _properties(connection.db, collection))
+
+    def close(self) -> None:
+        """Close the file; it is opened again when needed."""
+        self._database.close()
+
+    def _answered[T](self, ask: Callable[[Connection], T]) -> T:
+        """What ``ask`` finds in an index that is in step; one that proves damaged is made anew."""
+        for last in (False, True):
+            self.sync()
+            try:
+                with self._database.connection() as connection:
+                    return ask(connection)
+            except sqlite3.DatabaseError as error:
+                if last or not _damaged(error):
+                    raise _refusal(error) from error
+                self._make_anew()
+        raise AssertionError  # the second round returns or raises
+
+    def _make_anew(self) -> None:
+        with self._mutex, writing(self._root), locked(self._root / _LOCK):
+            self._seen = None
+            self._database.close()
+            self._database.reset()
+
+    def _sync(self) -> None:
+        """Within the store's lock, which keeps the catalog as it is."""
+        state = self._signature()
+        with self._database.connection() as connection:
+            db = connection.db
+            row = db.execute("SELECT signature FROM state").fetchone()
+            if row is None or row[0] != state:
+                db.execute("BEGIN IMMEDIATE")
+                other_folders = row is None or _folders(row[0]) != _folders(state)
+                Synchronisation(db, self._catalog, self._served()).run(everything=other_folders)
+                db.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (state,))
+                db.execute("COMMIT")
+            self._seen = (state, self._database.inode())
+
+    def _page(self, connection: Connection, query: Query) -> Page:
+        statement = page_statement(query)
+        with connection.search(statement.probes, self._seconds) as db:
+            rows = db.execute(statement.sql, statement.parameters).fetchall()
+            texts: list[str] = []
+            size = 0
+            for number, *_ in rows[: query.limit]:
+                (text,) = db.execute("SELECT text FROM documents WHERE n = ?", (number,)).fetchone()
+                size += len(text)
+                if texts and size > _PAGE_BYTES:
+                    break
+                texts.append(text)
+        more = len(texts) < len(rows)
+        token = encode_token(query, tuple(rows[len(texts) - 1][1:])) if more else None
+        whole = query.token is None and not more
+        return Page(tuple(texts), token, len(texts) if whole else self._matched(connection, query))
+
+    def _matched(self, connection: Connection, query: Query) -> int | None:
+        statement = count_statement(query)
+        if query.condition is not None and any(isinstance(each, Probe) for each in query.condition.parameters):
+            return None
+        key = (identity(query), self._seen[0] if self._seen else "")
+        matched = self._counts.get(key)
+        if matched is None:
+            with connection.search(statement.probes, self._seconds) as db:
+                matched = int(db.execute(statement.sql, statement.parameters).fetchone()[0])
+            with self._mutex:
+                self._counts[key] = matched
+                while len(self._counts) > _COUNTS:
+                    self._counts.popitem(last=False)
+        return matched
+
+    def _signature(self) -> str:
+        return f"{signature(self._catalog / CATALOG_FILE)}|{','.join(self._served())}"
+
+    def _served(self) -> list[str]:
+        return [name for name in self._folders if (self._root / name).is_dir()]
+
+
+def _properties(db: sqlite3.Connection, collection: str | None) -> dict[str, PropertySummary]:
+    of_collection = "" if collection is None else "WHERE item IN (SELECT n FROM items WHERE collection = ?)"
+    sql = f"SELECT name, kind, count(DISTINCT value) FROM facts {of_collection} GROUP BY name, kind"  # noqa: S608
+    kinds: dict[str, dict[Kind, int]] = {}
+    for name, kind, distinct in db.execute(sql, () if collection is None else (collection,)):
+        kinds.setdefault(name, {})[kind] = distinct
+    return {name: PropertySummary(frozenset(found), _values(db, name, found)) for name, found in kinds.items()}
+
+
+def _values(db: sqlite3.Connection, name: str, kinds: dict[Kind, int]) -> tuple[str, ...] | None:
+    """The strings of a property of the whole store, where it has nothing else and few of them."""
+    if set(kinds) != {"s"} or kinds["s"] > _SAMPLE_VALUES:
+        return None
+    sql = "SELECT DISTINCT value FROM facts WHERE name = ? AND kind = 's' ORDER BY value LIMIT ?"
+    return tuple(value for (value,) in db.execute(sql, (name, _SAMPLE_VALUES + 1)))
+
+
+def _first(connection: Connection, sql: str, *parameters: str) -> str | None:
+    row = connection.db.execute(sql, parameters).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _folders(state: str) -> str:
+    return state.partition("|")[2]
+
+
+def _damaged(error: sqlite3.DatabaseError) -> bool:
+    """True when the file is no sound database, or has not the tables it should have."""
+    code = int(getattr(error, "sqlite_errorcode", -1)) & 0xFF
+    return code in _DAMAGED or str(error).startswith("no such")
+
+
+def _refusal(error: sqlite3.DatabaseError) -> StoreError:
+    return StoreError(f"the search index cannot be used: {error}", "see that the disk is not full and may be written")

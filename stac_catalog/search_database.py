@@ -1,0 +1,142 @@
+"""The database file of the search index: its tables, its connections, and what to do when it is damaged."""
+
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from cup4soil.errors import LimitExceeded, StoreError, writing
+from stac_catalog.search_conditions import Probe
+
+_VERSION: Final = 1
+_BUSY_SECONDS: Final = 30.0
+_CHECK_EVERY: Final = 20_000  # steps of SQLite's machine between two looks at the clock
+_IDLE: Final = 8
+_TABLES: Final = """
+CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), signature TEXT NOT NULL);
+CREATE TABLE collections (id TEXT PRIMARY KEY, signature TEXT NOT NULL, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (
+    n INTEGER PRIMARY KEY, collection TEXT NOT NULL, id TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
+    west REAL NOT NULL, south REAL NOT NULL, east REAL NOT NULL, north REAL NOT NULL, signature TEXT NOT NULL,
+    UNIQUE (collection, id)
+);
+CREATE TABLE documents (n INTEGER PRIMARY KEY, shape BLOB NOT NULL, properties TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TABLE facts (
+    name TEXT NOT NULL, kind TEXT NOT NULL, value NOT NULL, item INTEGER NOT NULL,
+    PRIMARY KEY (name, kind, value, item)
+) WITHOUT ROWID;
+CREATE INDEX facts_of_item ON facts (item, name);
+CREATE VIRTUAL TABLE boxes USING rtree (id, west, east, south, north);
+"""
+
+
+class Connection:
+    """A connection with the function ``probe``, which asks the probes of the search at hand."""
+
+    def __init__(self, path: Path) -> None:
+        # Searches run in many threads, but one connection serves one at a time.
+        self.db = sqlite3.connect(path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        # Whoever closes last must not remove a write-ahead log that belongs to a new file of the same name.
+        self.db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        self.db.execute("PRAGMA synchronous = NORMAL")
+        self._probes: Sequence[Probe] = ()
+        self.db.create_function("probe", 2, lambda number, value: self._probes[number].test(value))
+
+    @contextmanager
+    def search(self, probes: Sequence[Probe], seconds: float) -> Iterator[sqlite3.Connection]:
+        """Give the database for statements with these probes, which may take this long.
+
+        Raises:
+            LimitExceeded: when they take longer.
+        """
+        end = time.monotonic() + seconds
+        self._probes = probes
+        self.db.set_progress_handler(lambda: time.monotonic() > end, _CHECK_EVERY)
+        try:
+            yield self.db
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            raise LimitExceeded(f"the search took longer than {seconds:g} s", "ask for less at a time") from error
+        finally:
+            self.db.set_progress_handler(None, 0)
+            self._probes = ()
+
+
+class Database:
+    """The file, whose content may at any time be made anew: nothing is in it that is not in the catalog."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: deque[tuple[int, Connection]] = deque()
+
+    def inode(self) -> int:
+        """What tells the file from another of the same name; 0 when there is none."""
+        try:
+            return self._path.stat().st_ino
+        except FileNotFoundError:
+            return 0
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection to the file that is there now, for one thread at a time."""
+        inode = self.inode()
+        connection = self._idle_one(inode) or Connection(self._path)
+        try:
+            yield connection
+        except BaseException:
+            connection.db.close()
+            raise
+        if len(self._idle) < _IDLE:
+            self._idle.append((inode, connection))
+        else:
+            connection.db.close()
+
+    def prepare(self) -> None:
+        """See that the file has the tables. One process at a time may call this.
+
+        Raises:
+            StoreError: when it cannot be written.
+        """
+        with writing(self._path), closing(self._made()) as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+                _reset(db)
+
+    def reset(self) -> None:
+        """Empty the file, whatever is in it. One process at a time may call this."""
+        with writing(self._path), closing(self._made()) as db:
+            _reset(db)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            self._idle.popleft()[1].db.close()
+
+    def _made(self) -> sqlite3.Connection:
+        try:
+            self._path.touch()
+            db = sqlite3.connect(self._path, _BUSY_SECONDS, isolation_level=None)
+            db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"cannot open the index {self._path}: {error}", "choose a file you may write") from error
+        return db
+
+    def _idle_one(self, inode: int) -> Connection | None:
+        while self._idle:
+            of_inode, connection = self._idle.pop()
+            if of_inode == inode:
+                return connection
+            connection.db.close()
+        return None
+
+
+def _reset(db: sqlite3.Connection) -> None:
+    """Make the tables in an empty database. Works on damaged files, and with others connected."""
+    db.setconfig(sqlite3.SQLITE_DBCONFIG_RESET_DATABASE, True)
+    db.execute("VACUUM")
+    db.setconfig(sqlite3.SQLITE_DBCONFIG_RESET_DATABASE, False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")

@@ -1,0 +1,285 @@
+"""CQL2 filters as conditions in SQL on the search index.
+
+The tree of AND, OR and NOT is written in SQL with every NOT moved to its leaves, so that a comparison with a
+property that an item lacks, which is neither true nor false, never selects the item. Simple comparisons become
+look-ups among the items' facts; what SQL cannot say is asked of the package cql2 or of shapely, item by item.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import cql2
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from cup4soil.errors import InvalidInput
+from stac_catalog.search_conditions import (
+    ALWAYS,
+    NEVER,
+    Condition,
+    Kind,
+    Probe,
+    all_of,
+    any_of,
+    fact,
+    near,
+    on_properties,
+    present,
+    relation,
+)
+from stac_catalog.search_time import RELATIONS, as_time, comparison_with_time, is_time, temporal
+from stac_catalog.search_values import Box, check_geometry, parse_bbox, shown
+
+MOST_CHARACTERS: Final = 10_000
+_MOST_OPERATORS: Final = 500
+_MOST_PARENTHESES: Final = 30
+_MOST_DEPTH: Final = 60
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
+_OPERATOR = re.compile(r"[=<>+*/^%]|-(?=\s*[-(A-Za-z_])|\b(?:not|and|or|div|like|between|in|is)\b", re.IGNORECASE)
+
+_OPPOSITE: Final = {"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+_MIRRORED: Final = {"=": "=", "<>": "<>", "<": ">", ">": "<", "<=": ">=", ">=": "<="}
+# What cql2 evaluates by itself, as part of a comparison or as a comparison.
+_FUNCTIONS: Final = {"casei", "accenti", "+", "-", "*", "/", "^", "%", "div"}
+_ARRAYS: Final = {"a_contains", "a_containedby", "a_overlaps", "a_equals"}
+_SPATIAL: Final[dict[str, Callable[[BaseGeometry, BaseGeometry], Any]]] = {
+    "s_contains": shapely.contains,
+    "s_crosses": shapely.crosses,
+    "s_disjoint": shapely.disjoint,
+    "s_equals": shapely.equals,
+    "s_intersects": shapely.intersects,
+    "s_overlaps": shapely.overlaps,
+    "s_touches": shapely.touches,
+    "s_within": shapely.within,
+}
+
+
+def parse_filter(value: object, language: str) -> Condition:
+    """A filter in ``cql2-text`` or ``cql2-json`` (text or parsed) as a condition.
+
+    Raises:
+        InvalidInput: when it is no CQL2, uses what is not supported, or is too complicated.
+    """
+    if language not in ("cql2-text", "cql2-json"):
+        raise InvalidInput(f"filter-lang is {shown(language)}", "give cql2-text or cql2-json")
+    text = value if isinstance(value, str) else json.dumps(value)
+    if len(text) > MOST_CHARACTERS:
+        raise InvalidInput(f"filter has {len(text)} characters", f"give at most {MOST_CHARACTERS}")
+    if language == "cql2-text":
+        _check_complexity(text)
+    try:
+        tree = (cql2.parse_text if language == "cql2-text" else cql2.parse_json)(text).to_json()
+    except (cql2.ParseError, RecursionError) as error:
+        raise InvalidInput(f"filter is no {language}: {shown(str(error))}", "see OGC 21-065r2") from error
+    return _node(tree, 0, wanted=True)
+
+
+def _check_complexity(text: str) -> None:
+    """Refuse what would exhaust the stack of the parser, which then ends the whole process."""
+    bare = _QUOTED.sub("", text)
+    depth = deepest = 0
+    for sign in bare:
+        depth += (sign == "(") - (sign == ")")
+        deepest = max(deepest, depth)
+    if deepest > _MOST_PARENTHESES or len(_OPERATOR.findall(bare)) > _MOST_OPERATORS:
+        raise InvalidInput(
+            "filter is too complicated", f"at most {_MOST_OPERATORS} operators, {_MOST_PARENTHESES} parentheses deep"
+        )
+
+
+def _node(node: object, depth: int, *, wanted: bool) -> Condition:
+    """Condition for the node to be true, or to be false when that is what is ``wanted``."""
+    if isinstance(node, bool):
+        return ALWAYS if node == wanted else NEVER
+    if not isinstance(node, Mapping) or not isinstance(node.get("op"), str) or not isinstance(node.get("args"), list):
+        raise InvalidInput(f"filter has {shown(node)} for a condition", "give a comparison")
+    if depth > _MOST_DEPTH:
+        raise InvalidInput("filter is too complicated", f"nest at most {_MOST_DEPTH} conditions")
+    operator, arguments = node["op"].lower(), node["args"]
+    if operator == "not":
+        return _node(_only(operator, arguments, 1)[0], depth + 1, wanted=not wanted)
+    if operator in ("and", "or"):
+        parts = [_node(each, depth + 1, wanted=wanted) for each in arguments]
+        return (all_of if (operator == "and") == wanted else any_of)(parts)
+    return _leaf(operator, arguments, node, wanted=wanted)
+
+
+def _leaf(operator: str, arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+    if operator in _OPPOSITE:
+        return _comparison(operator, _only(operator, arguments, 2), node, wanted=wanted)
+    if operator in _SPATIAL:
+        return _spatial(operator, _only(operator, arguments, 2), wanted=wanted)
+    if operator in RELATIONS:
+        return temporal(operator, arguments, wanted=wanted)
+    match operator:
+        case "isnull":
+            return present(_name(_only(operator, arguments, 1)[0]), wanted=not wanted)
+        case "between":
+            return _between(_only(operator, arguments, 3), node, wanted=wanted)
+        case "in":
+            return _in(_only(operator, arguments, 2), node, wanted=wanted)
+        case "like":
+            return _like(_only(operator, arguments, 2), node, wanted=wanted)
+        case _ if operator in _ARRAYS:
+            return _evaluated(node, wanted=wanted)
+    raise InvalidInput(f"filter uses {shown(operator)}, which is not supported", "see the conformance classes")
+
+
+def _comparison(operator: str, arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+    left, right = arguments
+    if _is_property(right) and not _is_property(left):
+        left, right, operator = right, left, _MIRRORED[operator]
+    if not _is_property(left) or not _is_literal(right):
+        return _evaluated(node, wanted=wanted)
+    return _simple(_name(left), operator if wanted else _OPPOSITE[operator], right)
+
+
+def _simple(name: str, operator: str, value: Any) -> Condition:
+    """Comparison of a property with a number, a string, a boolean or a time."""
+    time = as_time(name, value)
+    if time is not None:
+        return comparison_with_time(name, operator, time)
+    return fact(name, _kind(value), f"{operator} ?", (value,))
+
+
+def _between(arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+    subject, low, high = arguments
+    if not (_is_property(subject) and _is_literal(low) and _is_literal(high)):
+        return _evaluated(node, wanted=wanted)
+    name = _name(subject)
+    if wanted:
+        return all_of([_simple(name, ">=", low), _simple(name, "<=", high)])
+    return any_of([_simple(name, "<", low), _simple(name, ">", high)])
+
+
+def _in(arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+    subject, values = arguments
+    if not _is_property(subject) or not isinstance(values, list) or not all(map(_is_literal, values)):
+        return _evaluated(node, wanted=wanted)
+    name = _name(subject)
+    if len(values) > _MOST_OPERATORS:
+        raise InvalidInput(f"filter has a list of {len(values)} values", f"give at most {_MOST_OPERATORS}")
+    if any(as_time(name, value) for value in values):
+        parts = [_simple(name, "=" if wanted else "<>", value) for value in values]
+        return (any_of if wanted else all_of)(parts)
+    by_kind: dict[Kind, list[Any]] = {}
+    for value in values:
+        by_kind.setdefault(_kind(value), []).append(value)
+    if not wanted:
+        kinds: tuple[Kind, ...] = ("n", "s", "b")
+        by_kind = {kind: by_kind.get(kind, []) for kind in kinds}
+    word = "IN" if wanted else "NOT IN"
+    tails = {kind: f"{word} ({', '.join('?' * len(found))})" for kind, found in by_kind.items()}
+    return any_of(fact(name, kind, tails[kind], tuple(found)) for kind, found in by_kind.items())
+
+
+def _like(arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+    subject, pattern = arguments
+    if not _is_property(subject) or not isinstance(pattern, str):
+        return _evaluated(node, wanted=wanted)
+    # GLOB, unlike LIKE, heeds the case of letters, as CQL2 does.
+    return fact(_name(subject), "s", "GLOB ?" if wanted else "NOT GLOB ?", ("".join(_glob(pattern)),))
+
+
+def _glob(pattern: str) -> Iterator[str]:
+    signs = iter(pattern)
+    for sign in signs:
+        if sign == "\\":
+            sign = next(signs, "\\")
+        elif sign in "%_":
+            yield "*" if sign == "%" else "?"
+            continue
+        yield f"[{sign}]" if sign in "*?[" else sign
+
+
+def _spatial(operator: str, arguments: list[Any], *, wanted: bool) -> Condition:
+    swapped = not _is_property(arguments[0])
+    subject, literal = reversed(arguments) if swapped else arguments
+    if not _is_property(subject) or _name(subject) != "geometry":
+        raise InvalidInput(f"{operator.upper()} has not the property geometry", "compare it with a geometry")
+    geometry = check_geometry(_geometry(literal), operator.upper())
+    test = _SPATIAL[operator]
+
+    def holds(shape: BaseGeometry) -> bool:
+        return bool(test(geometry, shape) if swapped else test(shape, geometry)) == wanted
+
+    exact = relation(f"{operator} {swapped} {wanted}", holds, geometry)
+    # All but one of the relations, when true, have a point in common.
+    touching = wanted != (operator == "s_disjoint")
+    west, south, east, north = geometry.bounds
+    return all_of([near(Box(west, south, east, north)), exact]) if touching else exact
+
+
+def _geometry(literal: object) -> BaseGeometry:
+    if isinstance(literal, Mapping) and isinstance(literal.get("bbox"), list):
+        return shapely.union_all([shapely.box(*box) for box in parse_bbox(literal["bbox"])])
+    if not isinstance(literal, Mapping) or "coordinates" not in literal:
+        raise InvalidInput(f"filter has {shown(literal)} for a geometry", "give WKT, GeoJSON or BBOX(...)")
+    try:
+        geometry = shapely.from_geojson(json.dumps(literal))
+    except shapely.errors.GEOSException as error:
+        raise InvalidInput(f"filter has a geometry that cannot be read: {shown(str(error))}", "mend it") from error
+    if geometry is None or geometry.is_empty:
+        raise InvalidInput("filter has an empty geometry", "give one with coordinates")
+    return geometry
+
+
+def _evaluated(node: Mapping[str, Any], *, wanted: bool) -> Condition:
+    """A condition that cql2 evaluates for each item; where it cannot, a property is missing, and it is not met."""
+    _check_expression(node, 0)
+    expression = cql2.Expr(dict(node))
+
+    def test(properties: bytes | str) -> bool:
+        try:
+            return bool(expression.matches(json.loads(properties))) == wanted
+        except Exception:  # noqa: BLE001 - cql2 raises nothing more specific
+            return False
+
+    return on_properties(Probe(f"{wanted} {expression.to_text()}", test))
+
+
+def _check_expression(node: object, depth: int) -> None:
+    """Refuse what cql2 would not know how to evaluate."""
+    if depth > _MOST_DEPTH:
+        raise InvalidInput("filter is too complicated", f"nest at most {_MOST_DEPTH} expressions")
+    if isinstance(node, Mapping) and "op" in node:
+        operator = str(node["op"]).lower()
+        known = _FUNCTIONS if depth else _ARRAYS | set(_OPPOSITE) | {"between", "in", "like"}
+        if operator not in known or not isinstance(node.get("args"), list):
+            raise InvalidInput(f"filter uses {shown(operator)}, which is not supported", "see the conformance classes")
+        for each in node["args"]:
+            _check_expression(each, depth + 1)
+    elif isinstance(node, list):
+        for each in node:
+            _check_expression(each, depth + 1)
+    elif not (_is_property(node) or _is_literal(node)):
+        raise InvalidInput(f"filter has {shown(node)}", "give a property, a number, a string or a time")
+
+
+def _only(operator: str, arguments: list[Any], number: int) -> list[Any]:
+    if len(arguments) != number:
+        raise InvalidInput(f"{operator.upper()} has {len(arguments)} arguments", f"give {number}")
+    return arguments
+
+
+def _is_property(value: object) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("property"), str)
+
+
+def _is_literal(value: object) -> bool:
+    return isinstance(value, str | int | float) or is_time(value)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, Mapping) or not isinstance(value.get("property"), str):
+        raise InvalidInput(f"filter has {shown(value)} for a property", "name a property")
+    name: str = value["property"]
+    return name.removeprefix("properties.")
+
+
+def _kind(value: object) -> Kind:
+    if isinstance(value, bool):
+        return "b"
+    return "s" if isinstance(value, str) else "n"
