@@ -1,0 +1,1 @@
+var e=`this page reads GeoTIFF files compressed by DEFLATE or LZW, or not at all`,t={init(){return Promise.reject(Error(e))}},n=class{constructor(){throw Error(e)}};export{n as default,t as zstd};

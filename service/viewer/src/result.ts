@@ -1,0 +1,120 @@
+/** A prediction's result: figures of the area in plain words, and the map as a product to look at. */
+import { el, facts, link } from "./dom";
+import { grouped, hectares, rounded, unitSuffix } from "./format";
+import { Cog } from "./cog";
+import type { PredictionResult } from "./prediction";
+import { citation, type Product, type Raster } from "./products";
+
+/** The bands of a prediction's file, in order; their units but for those that have the property's. */
+const BANDS: [string, string | null][] = [
+  ["mean", null], ["q05", null], ["q50", null], ["q95", null],
+  ["uncertainty", "1"], ["pi90", null], ["aoa", "1"], ["di", "1"],
+];
+
+/** Figures and links of a result. */
+export function resultView(result: PredictionResult, title: string): HTMLElement[] {
+  const map = link(within(result.map.href), "Map with all layers (GeoTIFF)");
+  map.setAttribute("download", "");
+  const parts: HTMLElement[] = [el("h3", {}, `${title} in your area`), statistics(result.statistics ?? {}), el("p", {}, map)];
+  if (result.preview) {
+    parts.push(el("img", { class: "preview", src: within(result.preview.href), alt: `Preview of the map: ${title}` }));
+  }
+  return [...parts, ...provenance(result.provenance ?? {})];
+}
+
+/** The result as a product: like ``base``, the item it is a fresh prediction of, where there is one. */
+export async function resultProduct(
+  result: PredictionResult,
+  inputs: { property: string; depth?: string; bbox: number[] },
+  title: string,
+  crs: (url: string) => Promise<string>,
+): Promise<Product> {
+  const url = within(result.map.href);
+  const unit = String(result.statistics?.unit ?? "1");
+  const bands = BANDS.map(([name, own], index) => ({ name, index, unit: own ?? unit, description: "" }));
+  const raster: Raster = { key: "map", title, description: "", url, bands, classes: [] };
+  const origin = result.provenance ?? {};
+  const now = new Date().toISOString();
+  return {
+    id: "prediction",
+    collection: "",
+    kind: "soil-map",
+    title: `${title}, predicted for your area`,
+    description: "",
+    property: inputs.property,
+    depth: inputs.depth,
+    start: now,
+    end: now,
+    created: now,
+    simulated: origin.simulated === true,
+    crs: await crs(url),
+    bbox: inputs.bbox,
+    rasters: new Map([[raster.key, raster]]),
+    licence: textOf(origin.licence),
+    attribution: textOf(origin.attribution),
+    limitations: Array.isArray(origin.limitations) ? origin.limitations.map(String) : [],
+    links: [{ href: url, text: "GeoTIFF file" }],
+    references: Array.isArray(origin.references) ? origin.references.map((each) => citation(String(each))) : [],
+    result: true,
+  };
+}
+
+/** The reference system of a file, by its own tags. */
+export async function crsOfFile(url: string): Promise<string> {
+  return (await Cog.open(url)).crs;
+}
+
+function statistics(values: Record<string, unknown>): HTMLElement {
+  const number = (name: string) => (typeof values[name] === "number" ? (values[name] as number) : null);
+  const unit = unitSuffix(String(values.unit ?? ""));
+  const rows: [string, string][] = [];
+  const add = (name: string, text: string, format: (value: number) => string) => {
+    const value = number(name);
+    if (value !== null) rows.push([text, format(value)]);
+  };
+  add("area_ha", "Area with a prediction", hectares);
+  const [mapped, asked] = [number("mapped_cells"), number("cells")];
+  if (mapped !== null && asked !== null) rows.push(["Cells with a prediction", `${grouped(mapped)} of ${grouped(asked)}`]);
+  add("mean", "Mean of the area", (value) => rounded(value) + unit);
+  add("median", "Median of the area", (value) => rounded(value) + unit);
+  const [low, high] = [number("q05"), number("q95")];
+  if (low !== null && high !== null) {
+    rows.push(["Nine tenths of the area lie between", `${rounded(low)} and ${rounded(high)}${unit}`]);
+  }
+  add("mean_interval_width", "Mean width of a cell's 90 % interval", (value) => rounded(value) + unit);
+  add("inside_percent", "Share where the model applies", (value) => `${rounded(value)} %`);
+  add("mean_inside", "Mean where the model applies", (value) => rounded(value) + unit);
+  const inside = number("inside_percent");
+  const warning = inside !== null && inside < 50 ? "The model does not apply to most of this area: do not rely on these figures." : null;
+  const notes = Array.isArray(values.notes) ? values.notes.map(String) : [];
+  return el(
+    "div",
+    {},
+    warning && el("p", { class: "verdict outside" }, warning),
+    facts(rows),
+    ...notes.map((each) => el("p", { class: "note" }, each)),
+  );
+}
+
+function provenance(origin: Record<string, unknown>): HTMLElement[] {
+  const rows: [string, string][] = [];
+  for (const [name, text] of [["model", "Model"], ["covariates", "Covariates"], ["licence", "Licence"], ["attribution", "Attribution"]]) {
+    if (textOf(origin[name])) rows.push([text, textOf(origin[name])]);
+  }
+  return rows.length ? [el("details", {}, el("summary", {}, "Where it comes from"), facts(rows))] : [];
+}
+
+function textOf(value: unknown): string {
+  if (Array.isArray(value)) return value.map(textOf).filter(Boolean).join("; ");
+  if (typeof value === "object" && value !== null) {
+    const { title, id } = value as { title?: unknown; id?: unknown };
+    return textOf(title) || textOf(id);
+  }
+  return typeof value === "string" ? value : "";
+}
+
+/** An address of this service; behind a proxy the service may know itself by another name. */
+function within(href: string): string {
+  const url = new URL(href, document.baseURI);
+  return new URL(url.pathname + url.search, location.origin).href;
+}
