@@ -110,7 +110,7 @@ def _in_layer(values: NDArray[np.integer], layer: Layer) -> NDArray[np.integer]:
     if values.dtype == layer.dtype:
         return values
     # Only the applicability has a type, and with it a mark for missing cells, of its own.
-    return np.where(values == AOA_NODATA, layer.nodata, values).astype(layer.dtype)
+    return np.where(values == AOA_NODATA, np.int16(layer.nodata), values.astype(layer.dtype))
 
 
 def _predict_cells(

@@ -39,7 +39,8 @@ _LEAST_BLOCK, _LARGEST_BLOCK = 64, 2048
 _BYTES_PER_CELL = 160
 
 type Stored = Mapping[str, NDArray[np.integer]]
-type Watch = Callable[[Window, Stored], None]
+# A window, the stored integers of all layers there, and the number of its cells that were asked for.
+type Watch = Callable[[Window, Stored, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +162,17 @@ class SoilMapPlan:
         return self.write(tuple(layers.values()), folder, progress)
 
     def write(
-        self, layers: Sequence[Layer], folder: Path, progress: Progress, watch: Watch | None = None
+        self,
+        layers: Sequence[Layer],
+        folder: Path,
+        progress: Progress,
+        *,
+        watch: Watch | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> ProductRecord:
         """Write ``layers``, whose bands are named as the layers of a soil map, into ``folder``.
 
-        ``watch`` sees every block: its window and the stored integers of all layers of a soil map.
+        ``watch`` sees every block; ``tags`` go into the metadata of the files.
 
         Raises:
             NoData: when no cell has all covariates.
@@ -174,28 +181,28 @@ class SoilMapPlan:
         windows = list(blocks((geobox.shape[0], geobox.shape[1]), self.block_size))
         tally = _Tally()
         with ExitStack() as stack:
-            writers = [stack.enter_context(LayerWriter(folder, layer, geobox)) for layer in layers]
+            writers = [stack.enter_context(LayerWriter(folder, layer, geobox, tags)) for layer in layers]
             with progress.step("Predicting", len(windows)) as advance:
                 for window in windows:
-                    stored = self._block(window, tally)
+                    stored, asked = self._block(window)
+                    tally.add(stored["aoa"], asked)
                     for writer in writers:
                         writer.write(window, restored(stored, writer.layer))
                     if watch is not None:
-                        watch(window, stored)
+                        watch(window, stored, asked)
                     advance()
             if not tally.mapped:
                 raise NoData("no cell of the area has all covariates", "choose another area, or fill the covariates")
         return self._record(tuple(writer.layer for writer in writers), tally)
 
-    def _block(self, window: Window, tally: _Tally) -> Stored:
+    def _block(self, window: Window) -> tuple[Stored, int]:
         geobox = window.of(self.crop.geobox)
         covariates = self.stack.read(geobox)
         inside = None if self.crop.mask is None else cells_inside(self.crop.mask, geobox)
         if inside is not None:
             covariates[:, ~inside] = np.nan
         stored = predict_block(self.model, self._ordered(covariates), threads=self.settings.threads)
-        tally.add(stored["aoa"], covariates[0].size if inside is None else int(inside.sum()))
-        return stored
+        return stored, window.height * window.width if inside is None else int(inside.sum())
 
     def _ordered(self, covariates: NDArray[np.float32]) -> NDArray[np.float32]:
         """Covariates in the model's order."""

@@ -1,7 +1,7 @@
 """Writing layers as cloud-optimised GeoTIFF, block by block."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -64,11 +64,13 @@ class LayerWriter:
 
     Blocks go to a temporary tiled file; leaving the context without an error turns it into the final
     COG with overviews, band names, units, scale and nodata. After an error nothing is left.
-    ``layer`` holds the layer with its statistics once the context is left.
+    ``layer`` holds the layer with its statistics once the context is left. ``tags`` are written as the
+    metadata of the file.
     """
 
-    def __init__(self, folder: Path, layer: Layer, geobox: GeoBox) -> None:
+    def __init__(self, folder: Path, layer: Layer, geobox: GeoBox, tags: Mapping[str, str] | None = None) -> None:
         self.layer = layer
+        self._tags = dict(tags or {})
         self.path = folder / layer.file
         self._part = self.path.with_suffix(".part.tif")
         self._geobox = geobox
@@ -126,6 +128,8 @@ class LayerWriter:
 
     def _describe(self) -> None:
         layer, dataset = self.layer, self._dataset
+        if self._tags:
+            dataset.update_tags(**self._tags)
         dataset.scales = tuple(layer.scale_of(band) for band in range(dataset.count))
         dataset.offsets = (layer.offset,) * dataset.count
         dataset.units = tuple("" if band.unit == "1" else band.unit for band in layer.bands)

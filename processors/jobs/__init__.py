@@ -1,0 +1,1 @@
+"""Jobs: the queue, the worker that empties it, and the manager that pygeoapi sees."""

@@ -1,0 +1,187 @@
+"""Routes of OGC API Processes for executions and jobs, to stand before the mounted pygeoapi.
+
+pygeoapi reads only one form of the header Prefer, does not check inputs, answers faults with what
+Python says and fails on DELETE; the list and the descriptions of processes, and its HTML pages, stay its own.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers, QueryParams
+from starlette.routing import Match
+from starlette.types import Scope
+
+from cup4soil.errors import InvalidInput, LimitExceeded, NoData
+from processors.jobs.desk import Desk
+from processors.jobs.documents import job_list, status_info
+from processors.jobs.prefer import wants_async
+from processors.jobs.queue import FINAL, JobStatus
+from processors.jobs.results import RawOutput, Results, multipart
+from processors.jobs.settings import JobSettings
+from stac_catalog.store import Store
+
+_LARGEST_PAGE = 1000
+_STATES: frozenset[JobStatus] = frozenset({"accepted", "running", *FINAL})
+_KIB = 1024
+# Results never change; they go when the job is forgotten.
+_CACHE = {"Cache-Control": "private, max-age=3600"}
+
+type ClientOf = Callable[[Request], str]
+
+
+def address_hash(request: Request) -> str:
+    """A client by its address, which is not kept itself."""
+    host = request.client.host if request.client else ""
+    return hashlib.sha256(f"cup4soil client {host}".encode()).hexdigest()[:16]
+
+
+def process_router(store: Store, settings: JobSettings, client_of: ClientOf = address_hash) -> APIRouter:
+    """Routes ``/ogc/processes/{id}/execution``, ``/ogc/jobs...`` and ``/results/{job}/{file}``.
+
+    ``client_of`` tells clients apart: each has its own limit of jobs, and the list shows it its own jobs.
+    Who knows the id of a job may see and dismiss it. Errors are those of :mod:`cup4soil.errors`; the
+    application says what statuses they have.
+    """
+    doors = _Doors(Desk(store.root, settings), settings, client_of)
+    router = APIRouter(tags=["processes"])
+    json_only = APIRouter(prefix="/ogc", route_class=_JsonRoute)
+    json_only.add_api_route("/jobs", doors.jobs, methods=["GET"], summary="Jobs of the client")
+    json_only.add_api_route("/jobs/{job_id}", doors.job, methods=["GET"], summary="Status of a job")
+    json_only.add_api_route("/jobs/{job_id}/results", doors.results, methods=["GET"], summary="Results of a job")
+    router.include_router(json_only)
+    router.add_api_route(
+        "/ogc/processes/{process_id}/execution", doors.execute, methods=["POST"], summary="Execute a process"
+    )
+    router.add_api_route("/ogc/jobs/{job_id}", doors.dismiss, methods=["DELETE"], summary="Dismiss a job")
+    router.add_api_route("/results/{job_id}/{name}", doors.file, methods=["GET", "HEAD"], summary="File of a result")
+    return router
+
+
+class _JsonRoute(APIRoute):
+    """A route for programs; browsers go on to pygeoapi's page of the same address."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        if match is not Match.NONE and wants_html(scope):
+            return Match.NONE, {}
+        return match, child
+
+
+def wants_html(scope: Scope) -> bool:
+    """True when a page is asked for: by ``f=html``, or by an Accept header that names HTML and not JSON."""
+    wanted = QueryParams(scope.get("query_string", b"")).get("f")
+    if wanted is not None:
+        return wanted == "html"
+    accepted = Headers(scope=scope).get("accept", "")
+    return "text/html" in accepted and "json" not in accepted
+
+
+class _Doors:
+    """The endpoints. Those that are no coroutines run in the framework's threads."""
+
+    def __init__(self, desk: Desk, settings: JobSettings, client_of: ClientOf) -> None:
+        self._desk = desk
+        self._settings = settings
+        self._client_of = client_of
+
+    async def execute(self, process_id: str, request: Request) -> Response:
+        body = _parsed(await _body(request, self._settings.execute_kib * _KIB))
+        as_job = wants_async(request.headers.getlist("prefer"))
+        return await run_in_threadpool(self._execute, process_id, body, request, as_job=as_job)
+
+    def jobs(self, request: Request) -> JSONResponse:
+        query = request.query_params
+        limit = min(_whole(query, "limit", 10, least=1), _LARGEST_PAGE)
+        offset = _whole(query, "offset", 0, least=0)
+        status = query.get("status")
+        if status is not None and status not in _STATES:
+            raise InvalidInput(f"status is {status[:40]!r}", f"use one of {', '.join(sorted(_STATES))}")
+        jobs, matched = self._desk.jobs(client=self._client_of(request), status=status, limit=limit, offset=offset)
+        return JSONResponse(job_list(jobs, matched, self._ogc(request), limit=limit, offset=offset))
+
+    def job(self, job_id: str, request: Request) -> JSONResponse:
+        return JSONResponse(status_info(self._desk.job(job_id), self._ogc(request)))
+
+    def results(self, job_id: str, request: Request) -> Response:
+        return self._answer(self._desk.results(job_id), request)
+
+    def dismiss(self, job_id: str, request: Request) -> JSONResponse:
+        return JSONResponse(status_info(self._desk.dismiss(job_id), self._ogc(request)))
+
+    def file(self, job_id: str, name: str) -> FileResponse:
+        path = self._desk.result_file(job_id, name)
+        return FileResponse(path, headers=_CACHE, media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"))
+
+    def _execute(self, process_id: str, body: object, request: Request, *, as_job: bool) -> Response:
+        job = self._desk.execute(process_id, body, as_job=as_job, client=self._client_of(request))
+        address = f"{self._ogc(request)}/jobs/{job.id}"
+        if as_job:
+            headers = {"Location": address, "Preference-Applied": "respond-async"}
+            return JSONResponse(status_info(job, self._ogc(request)), 201, headers)
+        answer = self._answer(self._desk.results(job.id), request)
+        answer.headers["Link"] = f'<{address}>; rel="monitor"'
+        return answer
+
+    def _answer(self, results: Results, request: Request) -> Response:
+        raw = results.raw
+        if len(raw) == 1:
+            return _raw(raw[0])
+        if raw:
+            media_type, content = multipart(raw)
+            return Response(content, media_type=media_type)
+        if results.request.is_raw:
+            raise NoData("the process gave none of the outputs asked for", "leave outputs out for all there are")
+        base = f"{self._base(request)}/results/{results.job_id}"
+        return JSONResponse(results.document(lambda name: f"{base}/{name}"))
+
+    def _base(self, request: Request) -> str:
+        return (self._settings.public_url or str(request.base_url)).rstrip("/")
+
+    def _ogc(self, request: Request) -> str:
+        return f"{self._base(request)}/ogc"
+
+
+_MEDIA_TYPES = {".tif": "image/tiff; application=geotiff; profile=cloud-optimized", ".png": "image/png"}
+
+
+def _raw(output: RawOutput) -> Response:
+    if output.file is None:
+        return JSONResponse(output.value)
+    return FileResponse(output.file, media_type=output.media_type, filename=output.file.name)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The request's body, read no further than ``most`` bytes."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise LimitExceeded(f"the request has more than the limit of {most} bytes", "simplify the area")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput("the request is no JSON", 'send {"inputs": {...}}') from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _whole(query: QueryParams, name: str, default: int, *, least: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < least:
+        raise InvalidInput(f"{name} is {text[:40]!r}", f"give a whole number from {least} on")
+    return int(text)
