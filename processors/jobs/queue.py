@@ -113,7 +113,7 @@ class Queue:
             row = db.execute(
                 "UPDATE jobs SET status='running', message='Started', progress=0, claim=?, lease_until=?,"
                 " attempts=attempts+1, started=coalesce(started, ?), updated=? WHERE id = (SELECT id FROM jobs"
-                " WHERE status='accepted' OR (status='running' AND lease_until < ?) ORDER BY created, id LIMIT 1)"
+                " WHERE status='accepted' OR (status='running' AND lease_until < ?) ORDER BY created, rowid LIMIT 1)"
                 " RETURNING *",
                 (token, now + self._settings.job_lease_seconds, now, now, now),
             ).fetchone()
@@ -182,12 +182,13 @@ class Queue:
         self, *, client: str | None = None, status: JobStatus | None = None, limit: int = 10, offset: int = 0
     ) -> tuple[list[Job], int]:
         """Jobs, the newest first, of one client or of all; and how many there are without ``limit``."""
-        where = "WHERE (?1 IS NULL OR client=?1) AND (?2 IS NULL OR status=?2)"
+        where = "WHERE (:client IS NULL OR client=:client) AND (:status IS NULL OR status=:status)"
+        wanted = {"client": client, "status": status, "limit": limit, "offset": offset}
         with self._open() as db:
-            matched = db.execute(f"SELECT count(*) FROM jobs {where}", (client, status)).fetchone()[0]  # noqa: S608
+            matched = db.execute(f"SELECT count(*) FROM jobs {where}", wanted).fetchone()[0]  # noqa: S608
             rows = db.execute(
-                f"SELECT * FROM jobs {where} ORDER BY created DESC, id LIMIT ?3 OFFSET ?4",  # noqa: S608
-                (client, status, limit, offset),
+                f"SELECT * FROM jobs {where} ORDER BY created DESC, rowid DESC LIMIT :limit OFFSET :offset",  # noqa: S608
+                wanted,
             ).fetchall()
         return [_job(row) for row in rows], matched
 

@@ -23,7 +23,8 @@ from processors.jobs.queue import Claim, Queue
 from processors.jobs.settings import JobSettings
 
 _LOGGER = logging.getLogger(__name__)
-_CHILD = "processors.jobs.child"
+# Isolated: neither the folder it works in nor the environment adds modules.
+_CHILD = (sys.executable, "-I", "-m", "processors.jobs.child")
 _IDLE_S = 0.5
 _BEAT_S = 1.0
 _TICK_S = 0.1
@@ -154,7 +155,7 @@ class _Worker:
             task.write(json.dumps(self._task(claim, folder)).encode())
             task.seek(0)
             child = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", "-m", _CHILD],
+                _CHILD,
                 stdin=task,
                 stdout=subprocess.PIPE,
                 stderr=log,
