@@ -24,6 +24,7 @@ from stac_catalog.search_sync import Synchronisation, signature
 INDEX_FILE: Final = "index.sqlite"
 _CATALOG = "catalog"
 _LOCK = ".lock"
+_TITLES = "SELECT id, title FROM collections ORDER BY id"
 _COUNTS = 256
 _PAGE_BYTES = 16_000_000
 _SAMPLE_VALUES = 20
@@ -116,6 +117,10 @@ class SearchIndex:
         """Each collection as JSON text, by id in alphabetical order. Raises as :meth:`sync`."""
         sql = "SELECT id, text FROM collections ORDER BY id"
         return self._answered(lambda connection: dict(connection.db.execute(sql)))
+
+    def titles(self) -> dict[str, str]:
+        """Title of each collection, by id in alphabetical order. Raises as :meth:`sync`."""
+        return self._answered(lambda connection: dict(connection.db.execute(_TITLES)))
 
     def properties(self, collection: str | None = None) -> dict[str, PropertySummary]:
         """The properties that items of a collection, or of all, can be selected by. Raises as :meth:`sync`."""

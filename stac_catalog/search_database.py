@@ -17,7 +17,7 @@ _CHECK_EVERY: Final = 20_000  # steps of SQLite's machine between two looks at t
 _IDLE: Final = 8
 _TABLES: Final = """
 CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), signature TEXT NOT NULL);
-CREATE TABLE collections (id TEXT PRIMARY KEY, signature TEXT NOT NULL, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE collections (id TEXT PRIMARY KEY, signature TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE items (
     n INTEGER PRIMARY KEY, collection TEXT NOT NULL, id TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
     west REAL NOT NULL, south REAL NOT NULL, east REAL NOT NULL, north REAL NOT NULL, signature TEXT NOT NULL,

@@ -66,7 +66,8 @@ class Synchronisation:
         for item in changed:
             self._add(name, item, present[item])
         text = compact(collection_document(document, self._folders))
-        self._db.execute("INSERT OR REPLACE INTO collections VALUES (?, ?, ?)", (name, state, text))
+        row = (name, state, str(document.get("title") or name), text)
+        self._db.execute("INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?)", row)
 
     def _add(self, collection: str, name: str, state: str) -> None:
         path = self._path(collection, name)

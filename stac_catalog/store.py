@@ -1,6 +1,7 @@
 """The store: a folder with the static catalog, each item's files beside it."""
 
 import json
+import logging
 import math
 import os
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from stac_catalog.files import copy_synced, discard, locked, replace_all, sync_f
 from stac_catalog.index import Index
 from stac_catalog.iso import iso_record
 from stac_catalog.lineage import LINEAGE_FILE, is_remote, lineage_document, local_path, published
+from stac_catalog.search import INDEX_FILE, SearchIndex
 from stac_catalog.stac import item_json, product_item
 from stac_catalog.thumbnail import thumbnail
 
@@ -23,6 +25,7 @@ CATALOG_FOLDER = "catalog"
 _MARKER = "store.json"
 _FORMAT = {"format": "cup4soil-store", "version": 1}
 _LOCK = ".lock"
+_LOG = logging.getLogger(__name__)
 _OWN_KEYS = {"metadata", "thumbnail"}
 
 
@@ -38,6 +41,7 @@ class Store:
         self.root = root
         self._settings = settings
         self._index = Index(root / CATALOG_FOLDER, settings)
+        self._search = SearchIndex(root / INDEX_FILE)
 
     @classmethod
     def open(cls, root: Path, settings: Settings, *, create: bool = True) -> Self:
@@ -109,6 +113,7 @@ class Store:
             _check_files(record, folder)
             self._add(record, folder, target)
         self._list(target, drop=new)
+        self._follow()
         return target
 
     def _add(self, record: ProductRecord, folder: Path, target: Path) -> None:
@@ -151,6 +156,18 @@ class Store:
                     discard(target)
                     _drop_empty(target.parent)
                 raise
+
+    def _follow(self) -> None:
+        """Let the search index, where a service has made one, take in what is new before anyone asks it."""
+        if not (self.root / INDEX_FILE).is_file():
+            return
+        try:
+            self._search.sync()
+        except StoreError as error:
+            # The product is in the store all the same; the index tries again when it is next asked.
+            _LOG.warning("the search index does not follow: %s", error)
+        finally:
+            self._search.close()
 
     def _mend(self) -> None:
         if not self._index.is_true():

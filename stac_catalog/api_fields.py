@@ -1,0 +1,91 @@
+"""The fields extension: which parts of an item an answer has."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cup4soil.errors import InvalidInput
+from stac_catalog.search_values import shown
+
+_MOST: Final = 100
+_PATH = re.compile(r"[\w:-]+(?:\.[\w:-]+){0,4}")
+_MEMBERS: Final = frozenset(
+    {"id", "type", "stac_version", "stac_extensions", "collection", "geometry", "bbox", "links", "assets", "properties"}
+)
+# What makes an item valid STAC: it is there unless it is excluded.
+_DEFAULT: Final = (
+    ("id",), ("type",), ("stac_version",), ("collection",), ("geometry",), ("bbox",), ("links",), ("assets",),
+    ("properties", "datetime"), ("properties", "start_datetime"), ("properties", "end_datetime"),
+)  # fmt: skip
+
+type _Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Paths of what is included beyond the least, and of what is left out. Leaving out counts for more."""
+
+    include: tuple[_Path, ...]
+    exclude: tuple[_Path, ...]
+
+    def of(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """The parts of an item that were asked for."""
+        chosen: dict[str, Any] = {}
+        for path in (*_DEFAULT, *self.include):
+            _copy(item, chosen, path)
+        for path in self.exclude:
+            _drop(chosen, path)
+        return chosen
+
+
+def parse_fields(value: object) -> Fields:
+    """Fields from ``name,-name`` or from an object with lists ``include`` and ``exclude``.
+
+    Raises:
+        InvalidInput: when it is neither, or names too many.
+    """
+    if isinstance(value, str):
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        include: object = [name.removeprefix("+") for name in names if not name.startswith("-")]
+        exclude: object = [name.removeprefix("-") for name in names if name.startswith("-")]
+    elif isinstance(value, Mapping) and set(value) <= {"include", "exclude"}:
+        include, exclude = value.get("include") or [], value.get("exclude") or []
+    else:
+        raise InvalidInput(f"fields is {shown(value)}", "give lists include and exclude")
+    return Fields(_paths(include), _paths(exclude))
+
+
+def _paths(names: object) -> tuple[_Path, ...]:
+    if not isinstance(names, Sequence) or isinstance(names, str) or len(names) > _MOST:
+        raise InvalidInput(f"fields has {shown(names)}", f"give a list of at most {_MOST} names")
+    return tuple(_path(name) for name in names)
+
+
+def _path(name: object) -> _Path:
+    if not isinstance(name, str) or not _PATH.fullmatch(name):
+        raise InvalidInput(f"fields has {shown(name)}", "give names such as properties.title")
+    first, *rest = name.split(".")
+    return (first, *rest) if first in _MEMBERS else ("properties", first, *rest)
+
+
+def _copy(source: Any, target: dict[str, Any], path: _Path) -> None:
+    """Take over what lies at ``path``; what is not there is left out."""
+    first, *rest = path
+    if not isinstance(source, Mapping) or first not in source:
+        return
+    if not rest:
+        target[first] = dict(source[first]) if isinstance(source[first], Mapping) else source[first]
+    elif isinstance(source[first], Mapping):
+        _copy(source[first], target.setdefault(first, {}), tuple(rest))
+
+
+def _drop(target: Any, path: _Path) -> None:
+    first, *rest = path
+    if not isinstance(target, dict) or first not in target:
+        return
+    if not rest:
+        del target[first]
+    elif isinstance(target[first], dict):
+        target[first] = dict(target[first])
+        _drop(target[first], tuple(rest))
