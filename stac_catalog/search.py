@@ -15,7 +15,7 @@ from typing import Final
 from cup4soil.errors import StoreError, writing
 from stac_catalog.catalogs import CATALOG_FILE
 from stac_catalog.files import locked
-from stac_catalog.search_conditions import Kind, Probe
+from stac_catalog.search_conditions import Kind
 from stac_catalog.search_database import Connection, Database
 from stac_catalog.search_query import Query
 from stac_catalog.search_sql import count_statement, encode_token, identity, page_statement
@@ -36,7 +36,7 @@ class Page:
     """Items as JSON text (see :mod:`stac_catalog.search_documents`), in the query's order.
 
     ``token`` leads to the next page, None on the last; ``matched`` counts the items of all pages, None
-    where counting would take as long as the search itself.
+    where a filter would have to be asked about every item.
     """
 
     items: tuple[str, ...]
@@ -62,7 +62,8 @@ class SearchIndex:
     def __init__(self, path: Path, *, folders: tuple[str, ...] = ("demo",), seconds: float = 10.0) -> None:
         self._root = path.parent
         self._catalog = path.parent / _CATALOG
-        self._folders = folders
+        self._catalog_file = self._catalog / CATALOG_FILE
+        self._folders = {name: path.parent / name for name in folders}
         self._seconds = seconds
         self._database = Database(path)
         self._mutex = threading.Lock()
@@ -181,9 +182,9 @@ class SearchIndex:
         return Page(tuple(texts), token, len(texts) if whole else self._matched(connection, query))
 
     def _matched(self, connection: Connection, query: Query) -> int | None:
-        statement = count_statement(query)
-        if query.condition is not None and any(isinstance(each, Probe) for each in query.condition.parameters):
+        if query.condition is not None:
             return None
+        statement = count_statement(query)
         key = (identity(query), self._seen[0] if self._seen else "")
         matched = self._counts.get(key)
         if matched is None:
@@ -196,10 +197,10 @@ class SearchIndex:
         return matched
 
     def _signature(self) -> str:
-        return f"{signature(self._catalog / CATALOG_FILE)}|{','.join(self._served())}"
+        return f"{signature(self._catalog_file)}|{','.join(self._served())}"
 
     def _served(self) -> list[str]:
-        return [name for name in self._folders if (self._root / name).is_dir()]
+        return [name for name, folder in self._folders.items() if folder.is_dir()]
 
 
 def _properties(db: sqlite3.Connection, collection: str | None) -> dict[str, PropertySummary]:

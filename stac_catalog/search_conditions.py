@@ -18,6 +18,8 @@ COLUMNS: Final[dict[str, tuple[str, Kind]]] = {
     "collection": ("i.collection", "s"),
     "datetime": ("i.start", "t"),
 }
+# Tails of conditions that few items meet, as a rule: all that do are listed first.
+_SELECTIVE: Final = ("=", "IN", "BETWEEN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,11 @@ def fact(name: str, kind: Kind, tail: str, parameters: tuple[str | int | float, 
         column, of_kind = COLUMNS[name]
         return Condition(f"{column} {tail}", parameters) if kind == of_kind else NEVER
     where = f"name = ? AND kind = ? AND value {tail}"
-    return Condition(f"i.n IN (SELECT item FROM facts WHERE {where})", (name, kind, *parameters))  # noqa: S608
+    values = (name, kind, *parameters)
+    if tail.startswith(_SELECTIVE):
+        return Condition(f"i.n IN (SELECT item FROM facts WHERE {where})", values)  # noqa: S608
+    # Of a condition that many items meet, only those are looked at that come before the page is full.
+    return Condition(f"EXISTS (SELECT 1 FROM facts WHERE item = i.n AND {where})", values)  # noqa: S608
 
 
 def present(name: str, *, wanted: bool) -> Condition:
