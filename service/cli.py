@@ -22,6 +22,8 @@ _COMMANDS = {
     "train": "Learn a soil property from samples, and validate it.",
     "predict": "Map a soil property with its uncertainty.",
     "catalog": "Look after a store's catalog.",
+    "serve": "Serve a store: page, STAC API, OGC API Coverages and Processes.",
+    "worker": "Run the jobs of a store.",
 }
 
 
@@ -91,3 +93,7 @@ def _first_problem(error: ValidationError) -> InvalidInput:
 def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     """End as by an interrupt, so that what is half-written is removed."""
     raise SystemExit(EXIT_TERMINATED)
+
+
+if __name__ == "__main__":
+    main()

@@ -180,7 +180,7 @@ class _Worker:
             "inputs": claim.job.request["inputs"],
             "folder": str(folder),
             "memory_mib": self._settings.job_memory_mib,
-            "settings": self._settings.model_dump(mode="json"),
+            "settings": self._settings.model_dump(mode="json", include=set(JobSettings.model_fields)),
         }
 
 

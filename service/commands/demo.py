@@ -11,6 +11,7 @@ from cup4soil.settings import Settings
 from service.commands.options import json_option
 from service.console import ConsoleProgress, show
 from service.demo import Demo, run_demo
+from service.running import serve as run_service
 
 
 @click.command()
@@ -28,13 +29,16 @@ from service.demo import Demo, run_demo
     show_default=True,
     help="Edge of the landscape in cells of 20 m.",
 )
+@click.option("--no-serve", is_flag=True, help="End when the result is there instead of serving it.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port to serve on.")
 @json_option
-def demo(store: Path, size: int, as_json: bool) -> None:
+def demo(store: Path, size: int, no_serve: bool, port: int, as_json: bool) -> None:
     """Run the whole chain on embedded data.
 
     A Sentinel-2 archive over a simulated landscape becomes a bare-soil composite; real soil samples (BB.250 of
     LimeSoDa, CC BY-SA 4.0) become a model; both become a map of soil organic carbon with its uncertainty. All is
-    registered in STORE. As the landscape is simulated, the truth is known, and the result is compared with it.
+    registered in STORE. As the landscape is simulated, the truth is known, and the result is compared with it. At last
+    the store is served on http://127.0.0.1:8000.
     """
     started = time.monotonic()
     result = run_demo(store, Settings(), ConsoleProgress(), size=size)
@@ -43,6 +47,16 @@ def demo(store: Path, size: int, as_json: bool) -> None:
         show(_facts(result, seconds), as_json=True)
     else:
         _tell(result, seconds)
+    if not no_serve:
+        _serve(store, port)
+
+
+def _serve(store: Path, port: int) -> None:
+    address = f"http://127.0.0.1:{port}"
+    click.echo(f"\nServing it; Ctrl-C ends. Open\n  page               {address}/")
+    for what, path in (("OGC APIs", "/ogc"), ("STAC API", "/stac"), ("static STAC", "/catalog/catalog.json")):
+        click.echo(f"  {what:<18} {address}{path}")
+    run_service(store, "127.0.0.1", port, workers=1, worker=True, trust_proxy=False)
 
 
 def _facts(result: Demo, seconds: float) -> dict[str, Any]:

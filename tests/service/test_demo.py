@@ -45,7 +45,7 @@ def test_rerun_finds_everything(demo, capsys):
     before = {
         path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file() and path.name != "score.json"
     }
-    assert run(["demo", "--store", str(store), "--size", "120", "--json"]) == 0
+    assert run(["demo", "--store", str(store), "--size", "120", "--no-serve", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["products"]["soc"] == demo.soil_map.record.id
     assert {path: path.stat().st_mtime_ns for path in before} == before
 

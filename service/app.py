@@ -1,0 +1,91 @@
+"""The one ASGI app: page, static catalog, STAC API, coverages, processes and their results."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import RedirectResponse
+
+from cup4soil import __version__
+from cup4soil.errors import NotFound
+from processors.coverage_router import coverage_router
+from processors.process_router import process_router
+from processors.pygeoapi_app import mount_pygeoapi
+from service import problems
+from service.files import PublicFiles
+from service.health import health_router
+from service.middleware import BodyLimit, SafeHeaders
+from service.settings import ServiceSettings
+from stac_catalog.api import add_stac_api
+from stac_catalog.store import Store
+
+_LOG = logging.getLogger(__name__)
+_IMMUTABLE = (".tif", ".png", ".npz")
+_PAGE = "viewer/dist"
+
+
+def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
+    """The service on the store at ``root``.
+
+    Raises:
+        NotFound: when there is no store, or the page's bundle is missing.
+    """
+    store = Store.open(root, settings, create=False)
+    app = FastAPI(title="CUP4SOIL", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    problems.install(app)
+    app.add_middleware(BodyLimit, most_bytes=settings.request_kib * 1024)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+        allow_headers=["*"],
+        expose_headers=["Accept-Ranges", "Content-Range", "ETag", "Link", "Location", "Preference-Applied"],
+    )
+    app.add_middleware(SafeHeaders)
+    app.include_router(health_router(store, settings))
+    add_stac_api(app, store, settings)
+    app.include_router(process_router(store, settings))
+    app.include_router(coverage_router(store, settings))
+    mount_pygeoapi(app, store, settings, root=settings.public_url)
+    _mount_files(app, store)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """The service on the store that ``CUP4SOIL_STORE`` names; what each process of a server calls."""
+    settings = ServiceSettings()
+    if settings.store is None:
+        raise NotFound("no store is named", "set CUP4SOIL_STORE")
+    return create_app(settings.store, settings)
+
+
+def _mount_files(app: FastAPI, store: Store) -> None:
+    """The catalog, the demo's archive where there is one, and the page, which takes what is left."""
+    page = Path(str(files("service"))) / _PAGE
+    if not (page / "index.html").is_file():
+        raise NotFound(f"the page's bundle {page} is missing", "install the whole package")
+
+    @app.get("/catalog", include_in_schema=False)
+    @app.get("/catalog/", include_in_schema=False)
+    def catalog() -> RedirectResponse:
+        return RedirectResponse("/catalog/catalog.json")
+
+    @app.get("/ogc", include_in_schema=False)
+    def ogc() -> RedirectResponse:
+        return RedirectResponse("/ogc/")
+
+    app.mount("/catalog", PublicFiles(store.catalog_path.parent, immutable=_IMMUTABLE), name="catalog")
+    demo = store.root / "demo"
+    if demo.is_dir():
+        app.mount("/demo", PublicFiles(demo, immutable=_IMMUTABLE), name="demo")
+    app.mount("/", PublicFiles(page, html=True), name="page")
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    _LOG.info("CUP4SOIL %s is ready", app.version)
+    yield

@@ -1,0 +1,81 @@
+"""Running the service: the web server, and beside it a worker that is kept alive."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from cup4soil.errors import InvalidInput
+
+_APP = "service.app:from_environment"
+_RESTART_S = 2.0
+
+
+def serve(store: Path, host: str, port: int, *, workers: int, worker: bool, trust_proxy: bool) -> None:
+    """Serve ``store`` until interrupted, with ``workers`` web processes and, if wanted, a worker for jobs.
+
+    Raises:
+        InvalidInput: when the port is taken or not allowed.
+    """
+    _check_port(host, port)
+    os.environ["CUP4SOIL_STORE"] = str(store.absolute())
+    os.environ.setdefault("CUP4SOIL_PUBLIC_URL", f"http://{_reachable(host)}:{port}")
+    with _kept_alive(store) if worker else _nothing():
+        uvicorn.run(
+            _APP, factory=True, host=host, port=port, workers=workers if workers > 1 else None, log_level="warning",
+            proxy_headers=trust_proxy, forwarded_allow_ips="*" if trust_proxy else None, server_header=False,
+        )  # fmt: skip
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+
+
+def _check_port(host: str, port: int) -> None:
+    """Fail before anything is started, and in one line."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InvalidInput(
+                f"cannot listen on {host} port {port}: {error.strerror}", "choose another --port"
+            ) from error
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _kept_alive(store: Path) -> Iterator[None]:
+    """A worker process, begun again when it dies, ended with the context."""
+    stop = threading.Event()
+    child: list[subprocess.Popen[bytes]] = []
+
+    def keep() -> None:
+        while not stop.is_set():
+            child[:] = [subprocess.Popen([sys.executable, "-m", "service.cli", "worker", "--store", str(store)])]  # noqa: S603
+            while child[0].poll() is None and not stop.wait(0.2):
+                pass
+            if not stop.is_set():
+                stop.wait(_RESTART_S)
+        if child and child[0].poll() is None:
+            child[0].send_signal(signal.SIGTERM)
+            child[0].wait(timeout=20)
+
+    thread = threading.Thread(target=keep, name="worker-keeper")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

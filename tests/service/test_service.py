@@ -1,0 +1,324 @@
+"""The whole service: a real server and worker on a small demo store, seen by clients that others wrote."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pystac_client
+import pytest
+import rasterio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from owslib.ogcapi.coverages import Coverages
+from owslib.ogcapi.processes import Processes
+
+from cup4soil.progress import Silent
+from cup4soil.settings import Settings
+from service.cli import run
+from service.demo import run_demo
+
+BANDS = ("mean", "q05", "q50", "q95", "uncertainty", "pi90", "aoa", "di")
+
+
+@dataclass
+class Server:
+    """A running service."""
+
+    url: str
+    store: Path
+    process: subprocess.Popen
+
+    def get(self, path: str, **more) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=60, **more)
+
+    def execute(self, inputs: dict, **headers) -> httpx.Response:
+        path = "/ogc/processes/predict-soil-property/execution"
+        return httpx.post(self.url + path, json={"inputs": inputs}, headers=headers, timeout=60)
+
+    def finished(self, job: str, seconds: float = 90) -> dict:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            state = httpx.get(job, timeout=30).json()
+            if state["status"] not in ("accepted", "running"):
+                return state
+            time.sleep(0.3)
+        raise TimeoutError(job)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(store: Path, *more: str) -> Server:
+    port = free_port()
+    code = "from service.cli import main; main()"
+    arguments = [sys.executable, "-c", code, "serve", "--store", str(store), "--port", str(port), *more]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CUP4SOIL_")}
+    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)
+    server = Server(f"http://127.0.0.1:{port}", store, process)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if server.get("/health").status_code == 200:
+                return server
+        except httpx.TransportError:
+            time.sleep(0.2)
+    process.kill()
+    raise TimeoutError("the service did not start")
+
+
+def end(server: Server) -> None:
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return run_demo(tmp_path_factory.mktemp("service") / "store", Settings(), Silent(), size=120)
+
+
+@pytest.fixture(scope="module")
+def server(made):
+    running = start(made.catalog.parents[1])
+    yield running
+    end(running)
+
+
+@pytest.fixture(scope="module")
+def box(made):
+    """A part of the map in degrees and its window."""
+    with rasterio.open(made.soil_map.folder / "mean.tif") as dataset:
+        left, bottom = dataset.bounds[:2]
+        crs = dataset.crs
+    inner = (left + 600, bottom + 600, left + 1400, bottom + 1400)
+    return rasterio.warp.transform_bounds(crs, "EPSG:4326", *inner, densify_pts=21)
+
+
+def test_doors(server):
+    for path in (
+        "/",
+        "/stac",
+        "/ogc/",
+        "/ogc/collections?f=json",
+        "/ogc/processes?f=json",
+        "/catalog/catalog.json",
+        "/health",
+    ):
+        answer = server.get(path, follow_redirects=True)
+        assert answer.status_code == 200, path
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    health = server.get("/health").json()
+    assert health["status"] == "ok"
+    assert health["products"] == {"bare-soil-composites": 1, "models": 1, "soc": 1}
+
+
+def test_cogs_by_byte_range_through_gdal(server, made):
+    item = made.soil_map
+    address = f"{server.url}/catalog/{item.record.collection}/{item.record.id}/mean.tif"
+    answer = server.get(address.removeprefix(server.url), headers={"Range": "bytes=0-99"})
+    assert (answer.status_code, len(answer.content)) == (206, 100)
+    with rasterio.open(f"/vsicurl/{address}") as remote, rasterio.open(item.folder / "mean.tif") as local:
+        np.testing.assert_array_equal(remote.read(), local.read())
+
+
+def test_stac_client_finds_products(server, made, box):
+    client = pystac_client.Client.open(f"{server.url}/stac")
+    assert {c.id for c in client.get_collections()} == {"bare-soil-composites", "models", "soc"}
+    (item,) = client.search(collections=["soc"], bbox=box).items()
+    assert item.id == made.soil_map.record.id
+    with rasterio.open(item.assets["q95"].href) as remote, rasterio.open(made.soil_map.folder / "q95.tif") as local:
+        np.testing.assert_array_equal(remote.read(), local.read())
+
+
+def test_coverage_through_owslib(server, made):
+    client = Coverages(f"{server.url}/ogc/")
+    assert "soc" in client.coverages()
+    assert client.collection("soc")["extent"]
+    data = client.coverage("soc")
+    with rasterio.MemoryFile(data.getvalue()) as memory, memory.open() as dataset:
+        assert "mean" in dataset.descriptions
+        assert dataset.shape == made.soil_map.record.extent.shape
+
+
+def test_coverage_equals_the_map(server, made, tmp_path):
+    with rasterio.open(made.soil_map.folder / "q05.tif") as local:
+        left, bottom = local.bounds[:2]
+        inner = (left + 200, bottom + 300, left + 900, bottom + 1000)
+        window = rasterio.windows.from_bounds(*inner, local.transform)
+        want = local.read(1, window=window)
+    query = {"bbox": ",".join(map(str, inner)), "bbox-crs": "EPSG:32633", "properties": "q05", "f": "GTiff"}
+    answer = server.get("/ogc/collections/soc/coverage", params=query)
+    assert answer.status_code == 200, answer.text
+    with rasterio.MemoryFile(answer.content) as memory, memory.open() as dataset:
+        assert dataset.descriptions == ("q05",)
+        np.testing.assert_array_equal(dataset.read(1), want)
+
+
+@pytest.fixture(scope="module")
+def three_ways(server, made, box, tmp_path_factory):
+    """The same area predicted by the command line, at once and as a job."""
+    folder = tmp_path_factory.mktemp("ways")
+    composite = str(made.composite.folder)
+    arguments = ["predict", str(made.model.folder), str(folder / "map"), "--covariates", composite]
+    assert run([*arguments, "--bbox", *map(str, box)]) == 0
+    by_command = np.stack([rasterio.open(folder / "map" / f"{name}.tif").read(1).astype(np.int16) for name in BANDS])
+    inputs = {"bbox": {"bbox": list(box)}, "property": "soc"}
+    at_once = server.execute(inputs)
+    assert at_once.status_code == 200, at_once.text
+    accepted = server.execute(inputs, Prefer="respond-async")
+    assert accepted.status_code == 201, accepted.text
+    state = server.finished(accepted.headers["Location"])
+    assert state["status"] == "successful", state
+    as_job = httpx.get(accepted.headers["Location"] + "/results?f=json", timeout=30).json()
+    return by_command, at_once.json(), as_job
+
+
+def test_command_process_and_job_give_the_same_pixels(three_ways):
+    by_command, *documents = three_ways
+    for document in documents:
+        with rasterio.open(document["map"]["href"]) as dataset:
+            assert dataset.descriptions == BANDS
+            values = dataset.read()
+        for band, name in enumerate(BANDS):
+            mine, theirs = by_command[band], values[band]
+            if name == "aoa":
+                mine, theirs = np.where(mine == 255, -1, mine), np.where(np.isin(theirs, (0, 1)), theirs, -1)
+            np.testing.assert_array_equal(mine, theirs, err_msg=name)
+
+
+def test_answer_tells_how_sure_and_whence(three_ways):
+    _, document, _ = three_ways
+    assert document["statistics"]["unit"] == "g/kg"
+    assert 0 <= document["statistics"]["inside_percent"] <= 100
+    assert document["provenance"]["model"]["id"].startswith("model-soc")
+    assert document["provenance"]["licence"] == "CC-BY-SA-4.0"
+    assert httpx.get(document["preview"]["href"], timeout=30).content.startswith(b"\x89PNG")
+
+
+def test_processes_through_owslib(server, box):
+    client = Processes(f"{server.url}/ogc/")
+    assert "predict-soil-property" in [p["id"] for p in client.processes()]
+    description = client.process("predict-soil-property")
+    assert {"aoi", "bbox", "property"} <= set(description["inputs"])
+
+
+def test_product_registered_meanwhile_appears_in_every_process(made, tmp_path):
+    root = tmp_path / "store"
+    shutil.copytree(made.catalog.parents[1], root, ignore=shutil.ignore_patterns("demo"))
+    running = start(root, "--workers", "2", "--no-worker")
+    try:
+        assert running.get("/ogc/collections/soc?f=json").json()["extent"]
+        (tmp_path / "part.geojson").write_text(json.dumps(made.soil_map.record.extent.geometry))
+        arguments = [
+            "predict",
+            str(made.model.folder),
+            str(tmp_path / "map"),
+            "--covariates",
+            str(made.composite.folder),
+        ]
+        assert run([*arguments, "--aoi", str(tmp_path / "part.geojson"), "--store", str(root)]) == 0
+        for _ in range(12):
+            with httpx.Client(timeout=30) as client:
+                items = client.get(f"{running.url}/stac/collections/soc/items").json()["features"]
+                assert len(items) == 2
+                catalog = client.get(f"{running.url}/catalog/soc/collection.json").json()
+                assert sum(link["rel"] == "item" for link in catalog["links"]) == 2
+    finally:
+        end(running)
+
+
+BAD = (
+    ("/ogc/collections/soc/coverage?bbox=1", 400),
+    ("/ogc/collections/soc/coverage?bbox=1,2,0,3", 400),
+    ("/ogc/collections/soc/coverage?bbox-crs=EPSG:0&bbox=0,0,1,1", 400),
+    ("/ogc/collections/soc/coverage?properties=gold", 400),
+    ("/ogc/collections/soc/coverage?colour=red", 400),
+    ("/ogc/collections/gold/coverage", 404),
+    ("/ogc/collections/gold", 404),
+    ("/ogc/jobs/nonsense", 404),
+    ("/ogc/processes/nonsense", 404),
+    ("/stac/collections/gold", 404),
+    ("/stac/search?bbox=a", 400),
+    ("/stac/search?limit=-1", 400),
+    ("/catalog/../store.json", 404),
+    ("/catalog/%2e%2e/store.json", 404),
+    ("/results/x/map.tif", 404),
+    ("/nothing", 404),
+)
+
+
+@pytest.mark.parametrize(("path", "status"), BAD)
+def test_bad_requests_are_the_clients_fault_and_told(server, path, status):
+    answer = server.get(path)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json"), answer.text
+    assert answer.json()["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({}, "aoi"),
+        ({"bbox": {"bbox": [0, 0, 1, 1]}, "property": "soc"}, "covariates"),
+        ({"bbox": {"bbox": [14.45, 52.38, 14.46, 52.39]}, "property": "gold"}, "gold"),
+        ({"bbox": {"bbox": [14.45, 52.38, 14.46, 52.39]}, "href": "http://localhost/x"}, "href"),
+        ({"aoi": {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}}, "elf-intersection"),
+    ],
+)
+def test_bad_executions(server, inputs, words):
+    answer = server.execute(inputs)
+    assert 400 <= answer.status_code < 500, answer.text
+    assert words in answer.json()["detail"]
+
+
+def test_body_that_is_too_large(server):
+    answer = httpx.post(f"{server.url}/stac/search", content=b"x" * 6_000_000, timeout=30)
+    assert answer.status_code == 413
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(path=st.sampled_from(["/ogc/processes/predict-soil-property/execution", "/stac/search"]), body=json_values)
+def test_nonsense_never_breaks_it(server, path, body):
+    answer = httpx.post(
+        server.url + path, content=json.dumps(body).encode(), headers={"Content-Type": "application/json"}, timeout=30
+    )
+    assert answer.status_code < 500, (body, answer.text)
+
+
+def test_worker_that_is_killed_is_begun_again(server, box):
+    found = subprocess.run(
+        ["pgrep", "-f", f"worker --store {server.store}"], capture_output=True, text=True, check=True
+    )
+    for pid in found.stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
+    accepted = server.execute({"bbox": {"bbox": list(box)}, "property": "soc"}, Prefer="respond-async")
+    assert server.finished(accepted.headers["Location"])["status"] == "successful"
+
+
+def test_port_that_is_taken(server, capsys):
+    port = server.url.rsplit(":", 1)[1]
+    assert run(["serve", "--store", str(server.store), "--port", port]) == 1
+    assert "choose another --port" in capsys.readouterr().err
+
+
+def test_serving_what_is_no_store(tmp_path, capsys):
+    assert run(["serve", "--store", str(tmp_path)]) == 1
+    assert "no store" in capsys.readouterr().err
+    assert run(["worker", "--store", str(tmp_path)]) == 1
