@@ -9,7 +9,7 @@ from typing import Any, override
 from urllib.parse import urlsplit
 
 import pystac
-from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+from jsonschema import Draft7Validator
 from lxml import etree
 from pystac.stac_io import DefaultStacIO
 from pystac.validation.local_validator import get_local_schema_cache
