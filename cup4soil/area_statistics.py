@@ -1,6 +1,7 @@
 """Statistics of a soil map over an area, gathered block by block from its stored integers."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -95,8 +96,13 @@ def row_cell_areas_ha(geobox: GeoBox) -> NDArray[np.float64]:
 def _in_degrees(
     x: NDArray[np.float64], y: NDArray[np.float64], code: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    lon, lat = pyproj.Transformer.from_crs(code, crs_code(WGS84), always_xy=True).transform(x, y)
+    lon, lat = _to_degrees(code).transform(x, y)
     return np.asarray(lon), np.asarray(lat)
+
+
+@lru_cache(maxsize=16)
+def _to_degrees(code: str) -> pyproj.Transformer:
+    return pyproj.Transformer.from_crs(code, crs_code(WGS84), always_xy=True)
 
 
 def _quantiles(counts: NDArray[np.int64], levels: Sequence[float]) -> list[float]:

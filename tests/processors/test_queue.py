@@ -300,9 +300,14 @@ def test_only_the_files_of_the_results_are_given_out(queue: Queue, name: str) ->
 def test_an_attempt_that_is_not_published_leaves_nothing(queue: Queue) -> None:
     (id_,) = submitted(queue)
     folders = JobFolders(queue.folder)
-    with pytest.raises(KeyboardInterrupt), folders.attempt(id_) as folder:
-        (folder / "part").write_text("x")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with folders.attempt(id_) as folder:
+            (folder / "part").write_text("x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert not (queue.folder / id_).exists()
 
 
