@@ -97,7 +97,7 @@ def _transmission(name: str, wanted: object, described: Mapping[str, Any]) -> Tr
     mode = wanted.get("transmissionMode")
     if mode is None or mode == "value":
         return "value" if mode else None
-    if mode == "reference" and "contentMediaType" in described["schema"]:
+    if mode == "reference" and described["schema"].get("contentEncoding") == "binary":
         return "reference"
     raise InvalidInput(f"output {name} does not come in the transmissionMode asked for", "use value")
 
