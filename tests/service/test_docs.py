@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from cup4soil.settings import Settings
+from service.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_setting_is_in_the_table():
     table = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    for name, field in Settings.model_fields.items():
+    for name, field in ServiceSettings.model_fields.items():
         row = next((line for line in table.splitlines() if line.startswith(f"| `CUP4SOIL_{name.upper()}` |")), None)
         assert row, name
-        if isinstance(field.default, int):
+        if isinstance(field.default, int) and not isinstance(field.default, bool):
             assert str(field.default) in row.replace(" ", "").replace("\u00a0", "")
 
 
