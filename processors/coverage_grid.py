@@ -17,7 +17,7 @@ _ALIGNED = 1e-6
 _SAME_SIZE = 0.01
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """Most values (cells times fields) of one answer."""
 
@@ -120,7 +120,7 @@ def _outside(coverage: Coverage) -> Bounds:
 def _whole_cells(coverage: Coverage, bounds: Bounds) -> GeoBox:
     grid = coverage.grid
     inverse = ~grid.affine
-    (west, north), (east, south) = inverse * (bounds.left, bounds.top), inverse * (bounds.right, bounds.bottom)
+    (west, north), (east, south) = inverse @ (bounds.left, bounds.top), inverse @ (bounds.right, bounds.bottom)
     rows, cols = grid.shape
     top, left = min(max(0, _floor(north)), rows - 1), min(max(0, _floor(west)), cols - 1)
     bottom, right = min(rows, max(top + 1, _ceil(south))), min(cols, max(left + 1, _ceil(east)))
@@ -137,19 +137,21 @@ def _ceil(cells: float) -> int:
 
 def _reprojected(window: GeoBox, coverage: Coverage, query: CoverageQuery, output: Reference) -> GeoBox:
     """A grid in the output CRS over ``window``, with square cells of about the native size."""
-    bounds = project_bounds(grid_bounds(window), coverage.crs, output.crs)
+    place = project_bounds(grid_bounds(window), coverage.crs, CRS84.crs)
+    usable = place is not None and output.made_for(place)
+    bounds = project_bounds(grid_bounds(window), coverage.crs, output.crs) if usable else None
     if bounds is not None and query.bbox is not None and query.bbox_crs.crs == output.crs:
         bounds = intersection(bounds, query.bbox)
     size = None if bounds is None else _cell_size(window, output)
     if bounds is None or size is None:
-        raise InvalidInput(f"crs {output.uri} does not hold the selection", "choose a CRS made for its place")
+        raise InvalidInput(f"crs {output.uri} is not made for this place", "choose one whose area of use holds it")
     return aligned_geobox(bounds, output.crs, size)
 
 
 def _cell_size(window: GeoBox, output: Reference) -> float | None:
     """Edge of a square in the output CRS with the area of the window's central cell; None outside its domain."""
     rows, cols = window.shape
-    corners = [window.affine * (cols / 2 + dx, rows / 2 + dy) for dx, dy in ((0, 0), (1, 0), (0, 1))]
+    corners = [window.affine @ (cols / 2 + dx, rows / 2 + dy) for dx, dy in ((0, 0), (1, 0), (0, 1))]
     xs, ys = project_points([c[0] for c in corners], [c[1] for c in corners], crs_of(window), output.crs)
     if not all(map(math.isfinite, (*xs, *ys))):
         return None
@@ -179,4 +181,4 @@ def _resized(grid: GeoBox, rows: int, cols: int) -> GeoBox:
     if (rows, cols) == tuple(grid.shape):
         return grid
     scale = Affine.scale(grid.shape[1] / cols, grid.shape[0] / rows)
-    return GeoBox((rows, cols), grid.affine * scale, grid.crs)
+    return GeoBox((rows, cols), grid.affine @ scale, grid.crs)

@@ -10,7 +10,6 @@ from odc.geo.geobox import GeoBox
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import crs_of
 from cup4soil.rasters.coverage import Handles, Piece, read_stored
-from cup4soil.settings import Settings
 from processors.coverage_catalog import CoverageCatalog
 from processors.coverage_grid import Limits, answer_grid
 from processors.coverage_query import CoverageQuery
@@ -72,15 +71,6 @@ class CoverageReader:
             for position, place, cells in zip(positions, places, stored, strict=True):
                 valid = cells != place.field.nodata
                 np.copyto(values[position], _as(cells, place.field, fields[position], values.dtype), where=valid)
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The limits that an operator has set, else the defaults."""
-    default = Limits()
-    return Limits(
-        values=getattr(settings, "coverage_values", default.values),
-        json_values=getattr(settings, "coverage_json_values", default.json_values),
-    )
 
 
 def select_fields(coverage: Coverage, names: Sequence[str]) -> tuple[Field, ...]:

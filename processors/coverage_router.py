@@ -22,7 +22,8 @@ from processors.coverage_formats import (
 from processors.coverage_grid import Limits
 from processors.coverage_page import coverage_page
 from processors.coverage_query import CoverageQuery, parse_query
-from processors.coverage_reader import Answer, CoverageReader, common_type, limits_of
+from processors.coverage_reader import Answer, CoverageReader, common_type
+from processors.coverage_settings import limits_of
 from processors.coverages import Coverage, grid_bounds
 from processors.crs import reference_of
 from stac_catalog.store import Store

@@ -192,10 +192,10 @@ def _mosaic_grid(grids: Sequence[GeoBox]) -> GeoBox:
         bounds = project_bounds(grid_bounds(grid), crs_of(grid), crs_of(anchor))
         if bounds is None:
             raise StoreError("items of one period cannot be brought to one CRS", "register them in collections")
-        (west, north), (east, south) = inverse * (bounds.left, bounds.top), inverse * (bounds.right, bounds.bottom)
+        (west, north), (east, south) = inverse @ (bounds.left, bounds.top), inverse @ (bounds.right, bounds.bottom)
         left, top = min(left, _below(west)), min(top, _below(north))
         right, bottom = max(right, -_below(-east)), max(bottom, -_below(-south))
-    affine = anchor.affine * Affine.translation(left, top)
+    affine = anchor.affine @ Affine.translation(left, top)
     return GeoBox((bottom - top, right - left), affine, anchor.crs)
 
 

@@ -28,11 +28,22 @@ _DENSIFY = 21
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A system with the order of its coordinates. ``y_first`` is true where latitude or northing comes first."""
+    """A system with the order of its coordinates. ``y_first`` is true where latitude or northing comes first.
+
+    ``area`` is where it is meant to be used (west, south, east, north in degrees; west may be past east).
+    """
 
     crs: CRS
     uri: str
     y_first: bool
+    area: tuple[float, float, float, float] = (-180.0, -90.0, 180.0, 90.0)
+
+    def made_for(self, place: Bounds) -> bool:
+        """True when a box in longitude and latitude touches the area of use."""
+        west, south, east, north = self.area
+        spans = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
+        across = any(low <= place.right and place.left <= high for low, high in spans)
+        return across and south <= place.top and place.bottom <= north
 
     def box(self, values: Sequence[float]) -> Bounds:
         """The box of four numbers in this system's axis order: lower corner, upper corner.
@@ -90,7 +101,10 @@ def _epsg(code: int, parameter: str) -> Reference:
             f"{parameter} names EPSG:{code}, {system.name!r}, which is no system of two horizontal axes",
             "give one such as EPSG:3035",
         )
-    return Reference(CRS(f"EPSG:{code}"), f"{_EPSG_URI}{code}", system.axis_info[0].direction in ("north", "south"))
+    area = system.area_of_use
+    bounds = area.bounds if area is not None else (-180.0, -90.0, 180.0, 90.0)
+    y_first = system.axis_info[0].direction in ("north", "south")
+    return Reference(CRS(f"EPSG:{code}"), f"{_EPSG_URI}{code}", y_first, bounds)
 
 
 @lru_cache(maxsize=256)

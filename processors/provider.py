@@ -15,11 +15,11 @@ from pygeoapi.provider.base import (
 )
 
 from cup4soil.errors import Cup4soilError, InvalidInput, LimitExceeded, NoData, NotFound
-from cup4soil.settings import Settings
 from processors.coverage_catalog import catalog_of
 from processors.coverage_formats import axis_names, coverage_json_document, field_schema, geotiff
 from processors.coverage_query import parse_query
-from processors.coverage_reader import CoverageReader, limits_of
+from processors.coverage_reader import CoverageReader
+from processors.coverage_settings import CoverageSettings
 from processors.coverages import Coverage
 from processors.crs import reference_of
 
@@ -85,7 +85,7 @@ class CoverageProvider(BaseProvider):  # type: ignore[misc]
 
 @lru_cache(maxsize=8)
 def _reader_of(root: Path) -> CoverageReader:
-    return CoverageReader(catalog_of(root), limits_of(Settings()))
+    return CoverageReader(catalog_of(root), CoverageSettings().coverage_limits)
 
 
 def _properties(coverage: Coverage) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -55,7 +56,7 @@ def mount_pygeoapi(
     base = (root or _DEFAULT_ROOT).rstrip("/")
     addresses = Addresses(ogc=f"{base}/ogc", root=base)
     resources = StoreResources(CoverageCatalog(store), addresses, PROCESSES)
-    config = configuration(settings, addresses, resources, manager=manager)
+    config = configuration(settings, store.root, addresses, resources, manager=manager)
     module = _load(config)
     app.mount("/ogc", _application(module), name="ogc")
     return module
@@ -78,7 +79,10 @@ def _load(config: Mapping[str, Any]) -> ModuleType:
             raise ModuleNotFoundError(spec.origin)
         module = importlib.util.module_from_spec(own)
         sys.modules[own.name] = module
-        own.loader.exec_module(module)
+        with warnings.catch_warnings():
+            # pygeoapi 0.24 declares its models in the manner of an older pydantic.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            own.loader.exec_module(module)
     _state_conformance()
     from pygeoapi import l10n
 

@@ -75,11 +75,13 @@ class StoreResources(Mapping[str, dict[str, Any]]):
 
 
 def configuration(
-    settings: Settings, addresses: Addresses, resources: Mapping[str, Any], *, manager: str = MANAGER
+    settings: Settings, store: Path, addresses: Addresses, resources: Mapping[str, Any], *, manager: str = MANAGER
 ) -> dict[str, Any]:
-    """A whole configuration of pygeoapi, as ``pygeoapi-config.yml`` is for the plain server."""
+    """A whole configuration of pygeoapi for a store, as ``pygeoapi-config.yml`` is for the plain server."""
     organisation = settings.organisation
     return {
+        # pygeoapi 0.24 looks here, and not below server.templates, for its pages on tile matrix sets.
+        "path": str(TEMPLATES),
         "server": {
             "bind": {"host": "127.0.0.1", "port": 5000},
             "url": addresses.ogc,
@@ -93,7 +95,7 @@ def configuration(
             "limits": {"default_items": 20, "max_items": 1000, "on_exceed": "throttle"},
             "map": {"url": "", "attribution": ""},
             "templates": {"path": str(TEMPLATES), "static": str(TEMPLATES / "static")},
-            "manager": {"name": manager},
+            "manager": {"name": manager, "connection": str(store), "output_dir": str(store)},
         },
         "logging": {"level": "ERROR"},
         "metadata": {

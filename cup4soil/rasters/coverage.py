@@ -128,7 +128,7 @@ def _open(path: Path) -> DatasetReader:
 def _place(source: GeoBox, target: GeoBox) -> tuple[float, float, float, float]:
     """Row, column, height and width of ``target`` in cells of ``source``; both have the same CRS."""
     inverse = ~source.affine
-    left, top = inverse * (target.affine.c, target.affine.f)
+    left, top = inverse @ (target.affine.c, target.affine.f)
     rows, cols = target.shape
     height = rows * target.affine.e / source.affine.e
     width = cols * target.affine.a / source.affine.a
