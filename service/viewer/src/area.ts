@@ -1,12 +1,12 @@
 /** The area that the reader chooses: a drawn rectangle, the visible part of the map, or a GeoJSON polygon. */
 import Feature from "ol/Feature";
 import Draw, { createBox } from "ol/interaction/Draw";
-import { getIntersection, isEmpty, type Extent } from "ol/extent";
+import { getCenter, getIntersection, isEmpty, type Extent } from "ol/extent";
 import GeoJSON from "ol/format/GeoJSON";
 import type Geometry from "ol/geom/Geometry";
 import MultiPolygon from "ol/geom/MultiPolygon";
 import Polygon from "ol/geom/Polygon";
-import { getArea } from "ol/sphere";
+import { equalArea } from "./crs";
 import { Problem } from "./http";
 import { rectangle } from "./rectangle";
 import type { SoilMap } from "./soil_map";
@@ -35,9 +35,11 @@ export class Area {
     return this.draw !== null;
   }
 
-  /** Size on the ellipsoid's sphere, in hectares. */
+  /** Size on the ellipsoid, in hectares. */
   hectares(): number {
-    return getArea(this.geometry(), { projection: this.map.crs }) / 10_000;
+    const geometry = this.geometry().clone().transform(this.map.crs, "EPSG:4326") as Polygon | MultiPolygon;
+    geometry.applyTransform(equalArea(getCenter(geometry.getExtent())));
+    return geometry.getArea() / 10_000;
   }
 
   /** The area in degrees, as GeoJSON has it. */

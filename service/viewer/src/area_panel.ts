@@ -9,7 +9,7 @@ import { hectares } from "./format";
 import { Problem } from "./http";
 import { Prediction, type JobStatus } from "./prediction";
 import type { Product } from "./products";
-import { crsOfFile, resultProduct, resultView } from "./result";
+import { resultProduct, resultView } from "./result";
 import type { Choice } from "./selection";
 import type { SoilMap } from "./soil_map";
 
@@ -116,7 +116,7 @@ export class AreaPanel {
       }
       if (!result.map?.href) throw new Problem("The service's result has no map.");
       byId("prediction-result").replaceChildren(...resultView(result, title));
-      await this.predicted(await resultProduct(result, { property, depth, bbox }, title, crsOfFile), property);
+      await this.predicted(await resultProduct(result, { property, depth, bbox }, title), property);
     } finally {
       this.running = null;
       this.update();

@@ -63,6 +63,11 @@ export class Cog {
     return `EPSG:${code}`;
   }
 
+  /** West, south, east, north of the grid, in the file's system. */
+  get bounds(): number[] {
+    return this.image.getBoundingBox();
+  }
+
   /** Scale and offset of a band, counted from 0; 1 and 0 where the file gives none. */
   scaling(band: number): Scaling {
     return this.scalings[band];

@@ -1,6 +1,5 @@
 /** Coordinate reference systems: the European grid, UTM zones, and what an item describes itself. */
-import { transformExtent } from "ol/proj";
-import { get as getProjection } from "ol/proj";
+import { get as getProjection, transformExtent } from "ol/proj";
 import { register } from "ol/proj/proj4";
 import { intersects, type Extent } from "ol/extent";
 import proj4 from "proj4";
@@ -93,6 +92,17 @@ export function ogcBbox(extent: Extent, code: string): { bbox: string; crs: stri
   return {
     bbox: order.map((value) => Number(value.toFixed(decimals))).join(","),
     crs: `http://www.opengis.net/def/crs/EPSG/0/${epsgNumber(code)}`,
+  };
+}
+
+/** Degrees to metres in an equal-area projection around a place, in place, for areas on the ellipsoid. */
+export function equalArea([lon, lat]: number[]): (coordinates: number[], output?: number[], dimension?: number) => number[] {
+  const local = proj4(`+proj=laea +lat_0=${lat} +lon_0=${lon} +x_0=0 +y_0=0 ${GRS80}`);
+  return (coordinates, output = coordinates, dimension = 2) => {
+    for (let index = 0; index < coordinates.length; index += dimension) {
+      [output[index], output[index + 1]] = local.forward([coordinates[index], coordinates[index + 1]]);
+    }
+    return output;
   };
 }
 

@@ -33,7 +33,7 @@ export function unitSuffix(unit: string): string {
 /** A period by its days; one day is named once. */
 export function periodText(start: string, end: string): string {
   const [from, to] = [start.slice(0, 10), end.slice(0, 10)];
-  return from === to ? from : `${from} to ${to}`;
+  return from === to ? from : `${from} – ${to}`;
 }
 
 /** "0–20 cm" from "0-20cm". */

@@ -10,7 +10,8 @@ import { Fill, Stroke, Style, Text } from "ol/style";
 
 /** Distances between lines, in minutes of arc. */
 const STEPS = [1800, 1200, 600, 300, 120, 60, 30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1];
-const LEAST_LINES = 4;
+/** Least distance between lines along and across the map, so that labels do not meet (pixels). */
+const [LEAST_X, LEAST_Y] = [110, 90];
 const POINTS = 24;
 /** Where labels stand, as a share of the map's width or height from its border. */
 const MARGIN = 0.018;
@@ -20,17 +21,16 @@ export class Graticule {
   private readonly source = new VectorSource();
   readonly layer = new VectorLayer({ source: this.source, updateWhileAnimating: true });
 
-  /** Draw the lines of a part of the map. */
-  update(extent: Extent, crs: string): void {
+  /** Draw the lines of a part of the map; ``width`` and ``height`` are those of the map in pixels. */
+  update(extent: Extent, crs: string, [width, height]: number[]): void {
     const [west, south, east, north] = transformExtent(extent, crs, "EPSG:4326", 8);
-    const size = Math.min(east - west, north - south) * 60;
-    const step = (STEPS.find((each) => size / each >= LEAST_LINES) ?? STEPS.at(-1)!) / 60;
+    const [stepX, stepY] = [stepOf(east - west, width / LEAST_X), stepOf(north - south, height / LEAST_Y)];
     this.source.clear();
-    for (const lon of multiples(west, east, step)) {
-      this.add(line((share) => [lon, south + share * (north - south)], crs), extent, degrees(lon, "E", "W", step), 1);
+    for (const lon of multiples(west, east, stepX)) {
+      this.add(line((share) => [lon, south + share * (north - south)], crs), extent, degrees(lon, "E", "W", stepX), 1);
     }
-    for (const lat of multiples(south, north, step)) {
-      this.add(line((share) => [west + share * (east - west), lat], crs), extent, degrees(lat, "N", "S", step), 0);
+    for (const lat of multiples(south, north, stepY)) {
+      this.add(line((share) => [west + share * (east - west), lat], crs), extent, degrees(lat, "N", "S", stepY), 0);
     }
   }
 
@@ -46,6 +46,11 @@ export class Graticule {
     text.setStyle(new Style({ text: labelText(label, axis) }));
     this.source.addFeature(text);
   }
+}
+
+/** The smallest step, in degrees, that makes at most ``most`` lines. */
+function stepOf(size: number, most: number): number {
+  return (STEPS.findLast((each) => (size * 60) / each <= most) ?? STEPS[0]) / 60;
 }
 
 function line(at: (share: number) => number[], crs: string): number[][] {

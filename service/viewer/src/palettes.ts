@@ -5,12 +5,12 @@ export type Rgb = [number, number, number];
 const RAMPS = {
   /** Values of a soil property. */
   value: ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30", "#fde725"],
-  /** How uncertain: the darker, the less is known. */
-  uncertainty: ["#fcfbfd", "#e2e2ef", "#bcbddc", "#9690c2", "#7566ae", "#583394", "#3f007d"],
+  /** How uncertain: the darker, the less is known. Its light end is no colour of land or veil. */
+  uncertainty: ["#fdd09f", "#fb9f72", "#ee6a63", "#c23c78", "#852880", "#4a1477", "#1c0f45"],
   /** How unlike the training samples. */
-  dissimilarity: ["#fff7e6", "#fee0ad", "#fdbe72", "#f28e3c", "#d55d12", "#9c3a06", "#5f2404"],
+  dissimilarity: ["#fee3a8", "#fdc766", "#f7a03a", "#e57a1c", "#c4570d", "#943906", "#5f2404"],
   /** How often bare. */
-  frequency: ["#f7f4ee", "#e5d8c0", "#cdb48c", "#b08c5d", "#8c653a", "#664323", "#402613"],
+  frequency: ["#ead9b5", "#d9be8e", "#c4a069", "#a87f4b", "#876035", "#644123", "#402613"],
 } as const;
 
 export type RampName = keyof typeof RAMPS;

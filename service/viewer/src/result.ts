@@ -1,6 +1,6 @@
 /** A prediction's result: figures of the area in plain words, and the map as a product to look at. */
 import { el, facts, link } from "./dom";
-import { grouped, hectares, rounded, unitSuffix } from "./format";
+import { grouped, hectares, rounded, unitSuffix, within } from "./format";
 import { Cog } from "./cog";
 import type { PredictionResult } from "./prediction";
 import { citation, type Product, type Raster } from "./products";
@@ -13,23 +13,23 @@ const BANDS: [string, string | null][] = [
 
 /** Figures and links of a result. */
 export function resultView(result: PredictionResult, title: string): HTMLElement[] {
-  const map = link(within(result.map.href), "Map with all layers (GeoTIFF)");
+  const map = link(ofThisService(result.map.href), "Map with all layers (GeoTIFF)");
   map.setAttribute("download", "");
   const parts: HTMLElement[] = [el("h3", {}, `${title} in your area`), statistics(result.statistics ?? {}), el("p", {}, map)];
   if (result.preview) {
-    parts.push(el("img", { class: "preview", src: within(result.preview.href), alt: `Preview of the map: ${title}` }));
+    parts.push(el("img", { class: "preview", src: ofThisService(result.preview.href), alt: `Preview of the map: ${title}` }));
   }
   return [...parts, ...provenance(result.provenance ?? {})];
 }
 
-/** The result as a product: like ``base``, the item it is a fresh prediction of, where there is one. */
+/** The result as a product; ``bbox`` is that of the area in degrees. */
 export async function resultProduct(
   result: PredictionResult,
   inputs: { property: string; depth?: string; bbox: number[] },
   title: string,
-  crs: (url: string) => Promise<string>,
 ): Promise<Product> {
-  const url = within(result.map.href);
+  const url = ofThisService(result.map.href);
+  const file = await Cog.open(url);
   const unit = String(result.statistics?.unit ?? "1");
   const bands = BANDS.map(([name, own], index) => ({ name, index, unit: own ?? unit, description: "" }));
   const raster: Raster = { key: "map", title, description: "", url, bands, classes: [] };
@@ -47,8 +47,9 @@ export async function resultProduct(
     end: now,
     created: now,
     simulated: origin.simulated === true,
-    crs: await crs(url),
+    crs: file.crs,
     bbox: inputs.bbox,
+    grid: file.bounds,
     rasters: new Map([[raster.key, raster]]),
     licence: textOf(origin.licence),
     attribution: textOf(origin.attribution),
@@ -57,11 +58,6 @@ export async function resultProduct(
     references: Array.isArray(origin.references) ? origin.references.map((each) => citation(String(each))) : [],
     result: true,
   };
-}
-
-/** The reference system of a file, by its own tags. */
-export async function crsOfFile(url: string): Promise<string> {
-  return (await Cog.open(url)).crs;
 }
 
 function statistics(values: Record<string, unknown>): HTMLElement {
@@ -79,7 +75,7 @@ function statistics(values: Record<string, unknown>): HTMLElement {
   add("median", "Median of the area", (value) => rounded(value) + unit);
   const [low, high] = [number("q05"), number("q95")];
   if (low !== null && high !== null) {
-    rows.push(["Nine tenths of the area lie between", `${rounded(low)} and ${rounded(high)}${unit}`]);
+    rows.push(["Nine tenths of the area lie between", `${within(low, high - low)} and ${within(high, high - low)}${unit}`]);
   }
   add("mean_interval_width", "Mean width of a cell's 90 % interval", (value) => rounded(value) + unit);
   add("inside_percent", "Share where the model applies", (value) => `${rounded(value)} %`);
@@ -114,7 +110,7 @@ function textOf(value: unknown): string {
 }
 
 /** An address of this service; behind a proxy the service may know itself by another name. */
-function within(href: string): string {
+function ofThisService(href: string): string {
   const url = new URL(href, document.baseURI);
   return new URL(url.pathname + url.search, location.origin).href;
 }

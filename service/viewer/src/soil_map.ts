@@ -176,9 +176,10 @@ export class SoilMap {
 
   /** Make layers for the products that have come into view; each reads its file from then on. */
   private refresh(): void {
-    if (this.shown === null || !this.map.getSize()) return;
+    const size = this.map.getSize();
+    if (this.shown === null || !size) return;
     const extent = this.visible();
-    this.graticule.update(extent, this.crs);
+    this.graticule.update(extent, this.crs, size);
     const wanted = this.shown.products.filter((each) => intersects(this.outline(each).getExtent(), extent));
     const tooMany = wanted.length > MOST_DRAWN;
     this.onTooMany(tooMany ? wanted.length : 0);
