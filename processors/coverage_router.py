@@ -1,5 +1,6 @@
 """Routes of OGC API Coverages, to stand before the mounted pygeoapi: the draft's parameters in full."""
 
+from threading import BoundedSemaphore
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -49,6 +50,8 @@ _ACCEPTED = {
     "application/json": COVERAGE_JSON,
     "text/html": "text/html",
 }
+# An answer at the limit takes some 150 MB while it is made: no more than these are made at once.
+_AT_ONCE = 8
 _TAIL = "/collections/{collection}/coverage"
 
 
@@ -73,6 +76,7 @@ class _Doors:
 
     def __init__(self, reader: CoverageReader) -> None:
         self._reader = reader
+        self._turns = BoundedSemaphore(_AT_ONCE)
 
     def coverage(self, collection: str, request: Request) -> Response:
         query = parse_query(request.query_params.multi_items())
@@ -80,8 +84,9 @@ class _Doors:
         if kind == "text/html":
             return HTMLResponse(coverage_page(self._reader.catalog, collection, query.when), headers={"Vary": "Accept"})
         limit = self._reader.limits.json_values if kind == COVERAGE_JSON else None
-        answer = self._reader.read(collection, query, limit=limit)
-        return Response(encode(answer, kind), media_type=kind, headers=_headers(answer, kind))
+        with self._turns:
+            answer = self._reader.read(collection, query, limit=limit)
+            return Response(encode(answer, kind), media_type=kind, headers=_headers(answer, kind))
 
     def domain_set(self, collection: str, request: Request) -> JSONResponse:
         coverage = self._described(collection, request)
