@@ -64,6 +64,15 @@ _FIELDS: Final = (
     "https://api.stacspec.org/v1.0.0/item-search#fields",
     "https://api.stacspec.org/v1.0.0/ogcapi-features#fields",
 )
+# Clients look for 1.0.0, where a field is written in the same way; sortables are of 1.1.0.
+_SORT: Final = (
+    "https://api.stacspec.org/v1.0.0/item-search#sort",
+    "https://api.stacspec.org/v1.0.0/ogcapi-features#sort",
+    "https://api.stacspec.org/v1.1.0/item-search#sort",
+    "https://api.stacspec.org/v1.1.0/ogcapi-features#sort",
+    "https://api.stacspec.org/v1.1.0/item-search#sortables",
+    "https://api.stacspec.org/v1.1.0/ogcapi-features#sortables",
+)
 
 
 def add_stac_api(
@@ -99,7 +108,7 @@ def _router(service: "_Service", settings: Settings, prefix: str) -> APIRouter:
     """The routes that stac-fastapi makes, taken from an application of their own: it would change the given one."""
     client = _Client(service=service, landing_page_id=CATALOG_ID)
     filtering = FilterExtension(client=_Queryables(service=service), conformance_classes=list(_FILTER))
-    sorting = SortExtension(client=_Sortables(service=service))
+    sorting = SortExtension(client=_Sortables(service=service), conformance_classes=list(_SORT))
     fields = FieldsExtension(conformance_classes=list(_FIELDS))
     core = APIRouter(prefix=prefix)
     StacApi(

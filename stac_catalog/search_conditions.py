@@ -96,7 +96,7 @@ def touching(box: Box) -> Condition:
         (box.west, box.east, box.south, box.north),
     )
     # Most items lie inside or outside: the geometry is asked for the few on the edge.
-    return all_of([near(box), any_of([inside, meeting(shapely.box(*box))])])
+    return all_of([near(box), any_of([inside, meeting(box.shape)])])
 
 
 def meeting(geometry: BaseGeometry) -> Condition:

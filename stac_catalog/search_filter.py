@@ -30,7 +30,7 @@ from stac_catalog.search_conditions import (
     relation,
 )
 from stac_catalog.search_time import RELATIONS, as_time, comparison_with_time, is_time, temporal
-from stac_catalog.search_values import Box, check_geometry, parse_bbox, shown
+from stac_catalog.search_values import Box, check_geometry, parse_bbox, read_geometry, shown
 
 MOST_CHARACTERS: Final = 10_000
 _MOST_OPERATORS: Final = 500
@@ -100,7 +100,7 @@ def _node(node: object, depth: int, *, wanted: bool) -> Condition:
     operator, arguments = node["op"].lower(), node["args"]
     if operator == "not":
         return _node(_only(operator, arguments, 1)[0], depth + 1, wanted=not wanted)
-    if operator in ("and", "or"):
+    if operator in ("and", "or") and arguments:
         parts = [_node(each, depth + 1, wanted=wanted) for each in arguments]
         return (all_of if (operator == "and") == wanted else any_of)(parts)
     return _leaf(operator, arguments, node, wanted=wanted)
@@ -156,7 +156,9 @@ def _between(arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> 
 
 def _in(arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
     subject, values = arguments
-    if not _is_property(subject) or not isinstance(values, list) or not all(map(_is_literal, values)):
+    if not isinstance(values, list) or not values:
+        raise InvalidInput(f"IN has {shown(values)}", "give a list of values")
+    if not _is_property(subject) or not all(map(_is_literal, values)):
         return _evaluated(node, wanted=wanted)
     name = _name(subject)
     if len(values) > _MOST_OPERATORS:
@@ -199,7 +201,7 @@ def _spatial(operator: str, arguments: list[Any], *, wanted: bool) -> Condition:
     subject, literal = reversed(arguments) if swapped else arguments
     if not _is_property(subject) or _name(subject) != "geometry":
         raise InvalidInput(f"{operator.upper()} has not the property geometry", "compare it with a geometry")
-    geometry = check_geometry(_geometry(literal), operator.upper())
+    geometry = _geometry(literal, operator.upper())
     test = _SPATIAL[operator]
 
     def holds(shape: BaseGeometry) -> bool:
@@ -212,18 +214,11 @@ def _spatial(operator: str, arguments: list[Any], *, wanted: bool) -> Condition:
     return all_of([near(Box(west, south, east, north)), exact]) if touching else exact
 
 
-def _geometry(literal: object) -> BaseGeometry:
+def _geometry(literal: object, name: str) -> BaseGeometry:
     if isinstance(literal, Mapping) and isinstance(literal.get("bbox"), list):
-        return shapely.union_all([shapely.box(*box) for box in parse_bbox(literal["bbox"])])
-    if not isinstance(literal, Mapping) or "coordinates" not in literal:
-        raise InvalidInput(f"filter has {shown(literal)} for a geometry", "give WKT, GeoJSON or BBOX(...)")
-    try:
-        geometry = shapely.from_geojson(json.dumps(literal))
-    except shapely.errors.GEOSException as error:
-        raise InvalidInput(f"filter has a geometry that cannot be read: {shown(str(error))}", "mend it") from error
-    if geometry is None or geometry.is_empty:
-        raise InvalidInput("filter has an empty geometry", "give one with coordinates")
-    return geometry
+        union = shapely.union_all([box.shape for box in parse_bbox(literal["bbox"])])
+        return check_geometry(union, name)
+    return read_geometry(literal, name)
 
 
 def _evaluated(node: Mapping[str, Any], *, wanted: bool) -> Condition:

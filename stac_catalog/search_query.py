@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput
 from stac_catalog.search_conditions import Condition
-from stac_catalog.search_values import Box, Period, check_geometry, parse_instant, shown
+from stac_catalog.search_values import Box, Period, parse_instant, read_geometry, shown
 
 DEFAULT_LIMIT: Final = 10
 MOST_VALUES: Final = 1000
@@ -66,15 +65,12 @@ def parse_geometry(value: object) -> BaseGeometry:
     Raises:
         InvalidInput: when it is none, crosses itself, leaves the globe or has too many vertices.
     """
-    wanted = "give a GeoJSON geometry in longitude, latitude"
-    text = value if isinstance(value, str) else json.dumps(value)
-    try:
-        geometry = shapely.from_geojson(text)
-    except shapely.errors.GEOSException as error:
-        raise InvalidInput(f"intersects is no geometry: {shown(str(error))}", wanted) from error
-    if geometry is None or geometry.is_empty or '"Feature' in text:
-        raise InvalidInput("intersects is no geometry, or an empty one", wanted)
-    return check_geometry(geometry, "intersects")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(f"intersects is {shown(value)}", "give a GeoJSON geometry") from error
+    return read_geometry(value, "intersects")
 
 
 def parse_period(value: object) -> Period:

@@ -1,8 +1,9 @@
 """Values that clients send to the search: boxes, geometries and times, checked."""
 
+import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -28,6 +29,11 @@ class Box(NamedTuple):
     south: float
     east: float
     north: float
+
+    @property
+    def shape(self) -> BaseGeometry:
+        """The box as a geometry: a polygon, or a line or a point where it has no area."""
+        return shapely.envelope(shapely.MultiPoint([self[:2], self[2:]]))
 
 
 class Period(NamedTuple):
@@ -62,11 +68,29 @@ def parse_bbox(value: object) -> tuple[Box, ...]:
     return (Box(west, south, east, north),)
 
 
+def read_geometry(value: object, name: str) -> BaseGeometry:
+    """A geometry from parsed GeoJSON.
+
+    Raises:
+        InvalidInput: when it is none, is empty, crosses itself, leaves the globe or has too many vertices.
+    """
+    wanted = "give a GeoJSON geometry in longitude, latitude"
+    if not isinstance(value, Mapping) or str(value.get("type")).startswith("Feature"):
+        raise InvalidInput(f"{name} is {shown(value)}", wanted)
+    try:
+        geometry = shapely.from_geojson(json.dumps(value))
+    except (shapely.errors.GEOSException, ValueError) as error:
+        raise InvalidInput(f"{name} is no geometry: {shown(str(error))}", wanted) from error
+    if geometry is None or geometry.is_empty:
+        raise InvalidInput(f"{name} is empty", wanted)
+    return check_geometry(geometry, name)
+
+
 def check_geometry(geometry: BaseGeometry, name: str) -> BaseGeometry:
     """``geometry``, made ready for many comparisons.
 
     Raises:
-        InvalidInput: as :func:`parse_geometry`.
+        InvalidInput: as :func:`read_geometry`.
     """
     if shapely.get_num_coordinates(geometry) > MOST_VERTICES:
         raise InvalidInput(f"{name} has more than {MOST_VERTICES} vertices", "simplify it")
