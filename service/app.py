@@ -26,6 +26,18 @@ from stac_catalog.store import Store
 _LOG = logging.getLogger(__name__)
 _IMMUTABLE = (".tif", ".png", ".npz")
 _PAGE = "viewer/dist"
+_EXPOSED = (
+    "Accept-Ranges",
+    "Content-Bbox",
+    "Content-Crs",
+    "Content-Datetime",
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Link",
+    "Location",
+    "Preference-Applied",
+)
 
 
 def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
@@ -43,7 +55,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
         allow_headers=["*"],
-        expose_headers=["Accept-Ranges", "Content-Range", "ETag", "Link", "Location", "Preference-Applied"],
+        expose_headers=list(_EXPOSED),
     )
     app.add_middleware(SafeHeaders)
     app.include_router(health_router(store, settings))

@@ -2,20 +2,15 @@
 
 from pydantic import Field
 
+from processors.coverage_settings import CoverageSettings
 from processors.jobs.settings import JobSettings
 
 
-class ServiceSettings(JobSettings):
+class ServiceSettings(JobSettings, CoverageSettings):
     """Everything an operator may set, as ``CUP4SOIL_...`` in the environment."""
 
     cors_origins: tuple[str, ...] = Field(
         default=("*",), description='Web pages that may read the service, as JSON list; ["*"] for all.'
-    )
-    coverage_values: int = Field(
-        default=16_000_000, ge=1, description="Most values (cells times fields) of one coverage answer."
-    )
-    coverage_json_values: int = Field(
-        default=1_000_000, ge=1, description="Most values of one coverage answer as CoverageJSON."
     )
     request_kib: int = Field(default=4096, ge=1, description="Largest body of any request (KiB).")
     trust_proxy: bool = Field(
