@@ -95,8 +95,6 @@ _VALIDATOR = jsonschema.Draft202012Validator(
     }
 )
 _LONGEST_MESSAGE = 160
-# GeoJSON nests coordinates of a MultiPolygon four deep, in features of a collection.
-_DEEPEST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +156,7 @@ def _box(given: Any, crs: str | None) -> AreaOfInterest:
 
 
 def _polygon(document: Mapping[str, Any], most_vertices: int) -> AreaOfInterest:
-    numbers = _count_numbers(document, 0)
+    numbers = _count_numbers(document)
     if numbers > 2 * most_vertices:
         raise LimitExceeded(
             f"the outline of the area has more than the limit of {most_vertices} vertices", "simplify the area"
@@ -177,15 +175,13 @@ def _checked_crs(member: Any) -> dict[str, Any]:
     return {"type": "name", "properties": {"name": f"EPSG:{reference.crs.epsg}"}}
 
 
-def _count_numbers(value: Any, depth: int) -> int:
+def _count_numbers(value: Any) -> int:
     """How many numbers stand in a document, each of them one that a coordinate can be."""
-    if depth > _DEEPEST:
-        raise InvalidArea("the area is nested too deeply", "give a Polygon or MultiPolygon")
     if isinstance(value, Mapping):
         parts = [part for name, part in value.items() if name not in ("properties", "crs")]
-        return sum(_count_numbers(part, depth + 1) for part in parts)
+        return sum(_count_numbers(part) for part in parts)
     if isinstance(value, list):
-        return sum(_count_numbers(part, depth + 1) for part in value)
+        return sum(_count_numbers(part) for part in value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         _number(value)
         return 1

@@ -138,7 +138,7 @@ class PredictSoilProperty:
             LimitExceeded: when the area is larger than any job may be.
         """
         wanted = PredictInputs.parse(inputs, most_vertices=settings.area_vertices)
-        shelf = Shelf(store, settings.covariates)
+        shelf = Shelf(store, settings)
         model = shelf.model(wanted.property_code, wanted.depth)
         stack = shelf.covariates(model, wanted.area, wanted.period)
         crop = wanted.area.on(stack.geobox)

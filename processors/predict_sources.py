@@ -21,10 +21,10 @@ from cup4soil.grids import parse_crs
 from cup4soil.products import ProductRecord, read_record
 from cup4soil.rasters.covariate_files import field_name
 from cup4soil.rasters.covariates import CovariateStack
-from cup4soil.settings import Settings
 from cup4soil.soil_models import DESCRIPTION_FILE, ModelDescription, SoilModel, load_model
 from cup4soil.soil_predictions import AreaOfInterest
 from processors.coverages import Interval
+from processors.jobs.settings import JobSettings
 from stac_catalog.store import Store
 
 _LOGGER = logging.getLogger(__name__)
@@ -45,9 +45,9 @@ class Item:
 class Shelf:
     """What a store offers to predict from. Items never change: each is read once in a process."""
 
-    def __init__(self, root: Path, covariates: Path | None) -> None:
-        self._store = Store(root, Settings())
-        self._covariates = covariates
+    def __init__(self, root: Path, settings: JobSettings) -> None:
+        self._store = Store(root, settings)
+        self._covariates = settings.covariates
 
     def model(self, code: str, depth: Depth | None) -> Item:
         """The latest model of a property at a depth; without ``depth`` that of the only depth there is.

@@ -112,13 +112,18 @@ class JobFolders:
             return
 
     def sweep(self, queue: Queue) -> None:
-        """Drop jobs that are too old with their folders, and folders that no job has."""
-        for id_ in queue.forget():
-            self.remove(id_)
-        remove_leftovers(self._folder)
-        for folder in self._folder.iterdir():
-            if is_job_id(folder.name) and _is_old(folder) and not _is_known(queue, folder.name):
-                self.remove(folder.name)
+        """Drop jobs that are too old with their folders, and folders that no job has.
+
+        Raises:
+            StoreError: when they cannot be removed.
+        """
+        with writing(self._folder):
+            for id_ in queue.forget():
+                self.remove(id_)
+            remove_leftovers(self._folder)
+            for folder in self._folder.iterdir():
+                if is_job_id(folder.name) and _is_old(folder) and not _is_known(queue, folder.name):
+                    self.remove(folder.name)
 
 
 def size_of(folder: Path) -> int:

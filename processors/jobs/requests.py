@@ -7,6 +7,8 @@ from typing import Any, Literal, Self
 from cup4soil.errors import InvalidInput
 
 _MEMBERS = frozenset({"inputs", "outputs", "response"})
+# GeoJSON needs ten; what is nested without end would exhaust whoever writes it down again.
+_DEEPEST = 50
 _QUALIFIERS = frozenset({"value", "mediaType", "encoding", "schema", "format"})
 type Transmission = Literal["value", "reference"]
 
@@ -33,6 +35,7 @@ class ExecuteRequest:
             raise InvalidInput("the request is no JSON object", 'send {"inputs": {...}}')
         if "subscriber" in body:
             raise InvalidInput("callbacks (subscriber) are not offered", "ask for the job's status instead")
+        _check_depth(body, 0)
         _refuse_unknown("member", set(body) - _MEMBERS, _MEMBERS)
         inputs = body.get("inputs", {})
         if not isinstance(inputs, Mapping):
@@ -60,6 +63,14 @@ class ExecuteRequest:
     def of_dict(cls, kept: Mapping[str, Any]) -> Self:
         """What :meth:`to_dict` gave."""
         return cls(kept["inputs"], kept["outputs"], kept["response"])
+
+
+def _check_depth(value: object, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise InvalidInput(f"the request is nested more than {_DEEPEST} deep", "send plain GeoJSON")
+    if isinstance(value, Mapping | list):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            _check_depth(part, depth + 1)
 
 
 def _value(name: str, given: object) -> object:

@@ -18,7 +18,9 @@ class JobSettings(Settings):
     )
     sync_cells: int = Field(default=250_000, ge=1, description="Largest area answered at once (cells).")
     job_cells: int = Field(default=25_000_000, ge=1, description="Largest area of one job (cells).")
-    sync_at_once: int = Field(default=2, ge=1, le=64, description="Immediate answers computed at the same time.")
+    sync_at_once: int = Field(
+        default=2, ge=1, le=64, description="Immediate answers that one web process computes at the same time."
+    )
     execute_kib: int = Field(default=2048, ge=1, description="Largest body of an execute request (KiB).")
     area_vertices: int = Field(default=20_000, ge=4, description="Most vertices of an area of interest.")
     jobs_waiting: int = Field(default=100, ge=1, description="Jobs that may be waiting or running, of all clients.")

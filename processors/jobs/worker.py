@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from cup4soil.errors import StoreError
+from cup4soil.errors import StoreError, writing
 from processors.jobs.failures import Failure
 from processors.jobs.folders import LOG_FILE, JobFolders, size_of
 from processors.jobs.queue import Claim, Queue
@@ -151,7 +151,7 @@ class _Worker:
     @contextmanager
     def _child(self, claim: Claim, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         """The child process; it is gone when the context is left."""
-        with (folder.parent / LOG_FILE).open("ab") as log, tempfile.TemporaryFile() as task:
+        with writing(folder), (folder.parent / LOG_FILE).open("ab") as log, tempfile.TemporaryFile() as task:
             task.write(json.dumps(self._task(claim, folder)).encode())
             task.seek(0)
             child = subprocess.Popen(  # noqa: S603
@@ -162,7 +162,7 @@ class _Worker:
                 cwd=folder,
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"PROJ_NETWORK": "OFF"},
             )
-        with child:
+        with writing(folder), child:
             try:
                 yield child
                 # It has closed its pipe, or is not wanted any more.

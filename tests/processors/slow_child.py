@@ -28,6 +28,9 @@ class _Plan:
     def run(self, folder: Path, progress: Progress) -> dict[str, dict[str, Any]]:
         with Path(self.inputs["marker"]).open("a") as marker:
             marker.write(f"{os.getpid()} {sorted(os.environ)}\n")
+        if self.inputs.get("quiet"):
+            time.sleep(self.inputs["seconds"])
+            return {}
         with progress.step("Waiting", STEPS) as advance:
             for _ in range(STEPS):
                 time.sleep(self.inputs.get("seconds", 0) / STEPS)

@@ -119,6 +119,8 @@ def test_no_path_or_query_is_a_fault(client: Client, name: str, value: str, meth
         b'{"inputs": {"bbox": [NaN, 0, 1, 1]}}',
         b'{"inputs": {"bbox": [Infinity, 0, 1, 1]}}',
         b'{"inputs": {"property": "\\ud800"}}',
+        b'{"inputs": {"\\ud800": 1}}',
+        b'{"inputs": {"aoi": {"type": "Feature", "properties": ' + b"[" * 900 + b"]" * 900 + b"}}}",
         b'\xff\xfe{"inputs": {}}',
     ],
 )

@@ -231,7 +231,7 @@ def test_a_list_that_cannot_be_is_refused(service: str, query: str) -> None:
     assert httpx.get(f"{service}/jobs?{query}").status_code == 400
 
 
-@pytest.mark.parametrize("id_", ["x", "11111111-1111-4111-8111-111111111111", "%2e%2e%2f%2e%2e", "..%5c", "%00"])
+@pytest.mark.parametrize("id_", ["x", "11111111-1111-4111-8111-111111111111", "%2e%2e%2f%2e%2e", "..%5c", "%00", "%ff"])
 def test_an_id_that_names_no_job_is_not_found(service: str, id_: str) -> None:
     root = service.removesuffix("/ogc")
     answers = [

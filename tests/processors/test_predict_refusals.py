@@ -98,7 +98,7 @@ def test_a_document_nested_too_deeply_is_refused(desk: Desk) -> None:
     nested: list[Any] = []
     for _ in range(500):
         nested = [nested]
-    with pytest.raises(InvalidArea, match="nested too deeply"):
+    with pytest.raises(InvalidInput, match="nested more than 50 deep"):
         desk.execute(ID, {"inputs": {"aoi": {"type": "Polygon", "coordinates": nested}}}, as_job=False)
 
 
