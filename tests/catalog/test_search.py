@@ -2,15 +2,8 @@
 
 import base64
 import json
-import os
-import shutil
-import signal
-import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,27 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import shape
 
-from cup4soil.errors import InvalidInput, LimitExceeded, StoreError
-from cup4soil.settings import Settings
+from cup4soil.errors import InvalidInput, LimitExceeded
 from stac_catalog.search import INDEX_FILE, SearchIndex
 from stac_catalog.search_filter import parse_filter
 from stac_catalog.search_query import (
     Query,
     SortField,
     parse_geometry,
-    parse_limit,
-    parse_names,
     parse_period,
     parse_sort,
 )
-from stac_catalog.search_values import Box, parse_bbox, parse_instant
-from stac_catalog.store import Store
+from stac_catalog.search_values import parse_bbox
 from tests.catalog import catalogs
 from tests.catalog.catalogs import Item
-from tests.catalog.conftest import Made
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-ITEMS = catalogs.items()
+from tests.catalog.searching import ITEMS, filtered, ids, names
 
 
 @pytest.fixture(scope="module")
@@ -53,35 +39,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchIndex]:
     made.close()
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    catalogs.write(tmp_path, ITEMS[:6])
-    return tmp_path
-
-
-def names(index: SearchIndex, query: Query) -> list[str]:
-    """Ids of all pages, in order; every page but the last is full."""
-    found: list[str] = []
-    while True:
-        page = index.search(query)
-        found += [json.loads(text)["id"] for text in page.items]
-        if page.token is None:
-            return found
-        assert len(page.items) == query.limit
-        query = Query(**{name: getattr(query, name) for name in Query.__slots__} | {"token": page.token})
-
-
-def ids(items: list[Item]) -> list[str]:
-    return [item["id"] for item in items]
-
-
 def time_of(item: Item, key: str) -> float:
     text = item["properties"].get(f"{key}_datetime") or item["properties"]["datetime"]
     return datetime.fromisoformat(text).timestamp()
-
-
-def filtered(text: str) -> Query:
-    return Query(condition=parse_filter(text, "cql2-text"), limit=100)
 
 
 longitudes, latitudes = st.floats(-180, 180), st.floats(-90, 90)
@@ -316,79 +276,6 @@ class TestFilter:
         assert time.process_time() - begin < 1
 
 
-class TestValues:
-    @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.integers(-1439, 1439))
-    def test_instants(self, moment: datetime, minutes: int) -> None:
-        offset = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
-        text = f"{moment.isoformat(timespec='microseconds')}{offset}"
-        since = datetime.fromisoformat(text) - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-        assert parse_instant(text) == (since.days * 86400 + since.seconds) * 10**6 + since.microseconds
-
-    def test_leap_second_and_lower_case(self) -> None:
-        assert parse_instant("1990-12-31t23:59:60z") == parse_instant("1991-01-01T00:00:00Z")
-        assert parse_instant("2020-01-01T00:00:00.1234567Z") % 10**6 == 123456
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "", "/", "..", "../..", "/..", "2020", "2020-01-01", "2020-01-01T00:00:00", "2020-01-01T25:00:00Z", "x/y",
-            "2020-02-30T00:00:00Z", "0000-01-01T00:00:00Z", "2020-01-01T00:00:00+0100", "2020-01-01T00:00:00+25:00",
-            "2021-01-01T00:00:00Z/2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z/2021-01-01T00:00:00Z/..",
-            "٢٠٢٠-01-01T00:00:00Z", "2020-01-01 00:00:00Z", 3, None, ["2020-01-01T00:00:00Z"],
-        ],
-    )  # fmt: skip
-    def test_what_is_no_period_is_refused(self, text: object) -> None:
-        with pytest.raises(InvalidInput):
-            parse_period(text)
-
-    @pytest.mark.parametrize(
-        "text", ["2020-01-01T00:00:00Z/..", "../2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z/", "/2020-01-01T00:00:00Z"]
-    )
-    def test_open_periods(self, text: str) -> None:
-        assert sorted(part is None for part in parse_period(text)) == [False, True]
-
-    def test_boxes(self) -> None:
-        assert parse_bbox("1,2,3,4") == parse_bbox([1, 2, -10, 3, 4, 10]) == (Box(1, 2, 3, 4),)
-        assert parse_bbox("170,-10,-170,10") == (Box(170, -10, 180, 10), Box(-180, -10, -170, 10))
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            "", "1", "1,2,3", "1,2,3,x", "1,2,3,nan", "1,2,3,inf", "1,5,3,4", "-181,2,3,4", "1,2,3,91", "1,2,3,4,5",
-            [True, 2, 3, 4], [10**400, 2, 3, 4], [[1], 2, 3, 4], {"a": 1}, 7, None,
-        ],
-    )  # fmt: skip
-    def test_what_is_no_box_is_refused(self, value: object) -> None:
-        with pytest.raises(InvalidInput):
-            parse_bbox(value)
-
-    @pytest.mark.parametrize(
-        ("parse", "value"),
-        [
-            (parse_geometry, "x"), (parse_geometry, {}), (parse_geometry, {"type": "Point"}), (parse_geometry, 3),
-            (parse_geometry, {"type": "Point", "coordinates": []}),
-            (parse_geometry, {"type": "Point", "coordinates": [200, 0]}),
-            (parse_geometry, {"type": "LineString", "coordinates": [[0, 0]] * 10_001}),
-            (parse_geometry, {"type": "Feature", "geometry": {"type": "Point", "coordinates": [0, 0]}}),
-            (parse_geometry, {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 1], [1, 0], [0, 0]]]}),
-            (parse_sort, ""), (parse_sort, "a,b,c,d,e,f"), (parse_sort, "a,-a"), (parse_sort, "a;b"), (parse_sort, [3]),
-            (parse_sort, [{"field": "a", "direction": "up"}]), (parse_sort, [{"direction": "asc"}]), (parse_sort, 3),
-            (lambda value: parse_names(value, "ids"), 3), (lambda value: parse_names(value, "ids"), [3]),
-            (lambda value: parse_names(value, "ids"), ["a"] * 1001),
-            (lambda value: parse_limit(value, 9), "0"), (lambda value: parse_limit(value, 9), -1),
-            (lambda value: parse_limit(value, 9), "1.5"), (lambda value: parse_limit(value, 9), True),
-            (lambda value: parse_limit(value, 9), "٣"), (lambda value: parse_limit(value, 9), 1.5),
-        ],
-    )  # fmt: skip
-    def test_what_is_no_value_is_refused(self, parse: Callable[[object], object], value: object) -> None:
-        with pytest.raises(InvalidInput) as refused:
-            parse(value)
-        assert len(str(refused.value)) < 600
-
-    def test_limit_above_the_most_is_the_most(self) -> None:
-        assert parse_limit("5000", 1000) == parse_limit(5000, 1000) == 1000
-
-
 class TestPages:
     def test_token_of_another_search_or_made_up_is_refused(self, index: SearchIndex) -> None:
         token = index.search(Query(limit=2)).token
@@ -408,7 +295,9 @@ class TestPages:
         with pytest.raises(InvalidInput):
             index.search(Query(token=token))
 
-    def test_pages_stay_when_items_come_and_the_index_is_made_anew(self, root: Path) -> None:
+    def test_pages_stay_when_items_come_and_the_index_is_made_anew(self, tmp_path: Path) -> None:
+        root = tmp_path
+        catalogs.write(root, ITEMS[:6])
         index = SearchIndex(root / INDEX_FILE)
         first = index.search(Query(limit=3))
         catalogs.write(root, ITEMS[:12])
@@ -426,177 +315,3 @@ class TestPages:
         with pytest.raises(LimitExceeded, match="took longer"):
             index.search(Query(condition=parse_filter(slow, "cql2-text"), limit=1000))
         index.close()
-
-
-class TestInStepWithTheCatalog:
-    def test_what_comes_and_goes_is_noticed(self, root: Path) -> None:
-        index = SearchIndex(root / INDEX_FILE)
-        assert set(names(index, Query())) == set(ids(ITEMS[:6]))
-        assert index.is_current()
-        catalogs.write(root, ITEMS[:9])
-        assert not index.is_current()
-        assert set(names(index, Query())) == set(ids(ITEMS[:9]))
-        shutil.rmtree(root / "catalog" / "c1")
-        left = [item for item in ITEMS[:9] if item["collection"] != "c1"][1:]
-        catalogs.write(root, left)
-        assert set(names(index, Query())) == set(ids(left))
-        assert set(index.collections()) == {"c0", "c2"} == set(index.titles())
-        assert index.collection("c1") is None
-        assert index.item("c0", left[0]["id"] + "x") is None
-        index.close()
-
-    def test_item_that_was_replaced_is_read_again(self, root: Path) -> None:
-        index = SearchIndex(root / INDEX_FILE)
-        index.sync()
-        changed = {**ITEMS[0], "properties": ITEMS[0]["properties"] | {"title": "changed"}}
-        catalogs.write(root, [changed, *ITEMS[1:6]])
-        assert names(index, filtered("title = 'changed'")) == [ITEMS[0]["id"]]
-        assert index.search(Query()).matched == 6
-        index.close()
-
-    def test_other_index_on_the_same_file_sees_it_too(self, root: Path) -> None:
-        one, other = SearchIndex(root / INDEX_FILE), SearchIndex(root / INDEX_FILE)
-        assert one.search(Query()).matched == other.search(Query()).matched == 6
-        catalogs.write(root, ITEMS[:8])
-        assert one.search(Query()).matched == other.search(Query()).matched == 8
-        one.close()
-        other.close()
-
-    def _spoil_garbage(self, path: Path) -> None:
-        path.write_bytes(b"no database" * 5000)
-
-    def _spoil_empty(self, path: Path) -> None:
-        path.write_bytes(b"")
-
-    def _spoil_deleted(self, path: Path) -> None:
-        for each in path.parent.glob(f"{path.name}*"):
-            each.unlink()
-
-    def _spoil_tables(self, path: Path) -> None:
-        with sqlite3.connect(path) as db:
-            db.execute("DROP TABLE facts")
-        db.close()
-
-    def _spoil_version(self, path: Path) -> None:
-        with sqlite3.connect(path) as db:
-            db.execute("PRAGMA user_version = 99")
-        db.close()
-
-    def _spoil_middle(self, path: Path) -> None:
-        with sqlite3.connect(path) as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        db.close()
-        data = bytearray(path.read_bytes())
-        data[4096:] = os.urandom(len(data) - 4096)
-        path.write_bytes(data)
-
-    @pytest.mark.parametrize("how", ["garbage", "empty", "deleted", "tables", "version", "middle"])
-    @pytest.mark.parametrize("open_before", [True, False])
-    def test_index_that_was_spoilt_is_made_anew(self, root: Path, how: str, open_before: bool) -> None:
-        index = SearchIndex(root / INDEX_FILE)
-        index.sync()
-        if not open_before:
-            index.close()
-            index = SearchIndex(root / INDEX_FILE)
-        getattr(self, f"_spoil_{how}")(root / INDEX_FILE)
-        for _ in range(2):
-            assert set(names(index, filtered("score IS NULL OR score <> 99"))) == set(ids(ITEMS[:6]))
-        index.close()
-
-    def test_damaged_catalog_is_an_error_and_comes_back(self, root: Path) -> None:
-        index = SearchIndex(root / INDEX_FILE)
-        path = root / "catalog" / "c0" / ITEMS[0]["id"] / f"{ITEMS[0]['id']}.json"
-        good = path.read_text()
-        for bad in ("{", "[]", "{}", '{"properties": {}}'):
-            path.write_text(bad)
-            with pytest.raises(StoreError, match="run cup4soil catalog build"):
-                index.search(Query())
-        path.write_text(good)
-        assert index.search(Query()).matched == 6
-        index.close()
-
-    def test_folders_beside_the_catalog_count_when_they_are_there(self, root: Path) -> None:
-        index = SearchIndex(root / INDEX_FILE)
-        name = ITEMS[0]["id"]
-
-        def hrefs() -> list[str]:
-            item = json.loads(index.item("c0", name) or "")
-            return [link["href"] for link in item["links"] if link["rel"] == "derived_from"]
-
-        assert hrefs() == ["cup4soil-api:/collections/c0/items/x"]
-        (root / "demo").mkdir()
-        assert hrefs() == ["cup4soil-api:/collections/c0/items/x", "cup4soil-files:/demo/archive/a%20scene.json"]
-        assert list(json.loads(index.item("c0", name) or "")["assets"]) == ["mean"]
-        index.close()
-
-    def test_registration_feeds_an_index_that_is_there(self, made: dict[str, Made], tmp_path: Path) -> None:
-        store = Store.open(tmp_path / "s", Settings())
-        store.register(made["samples"].record, made["samples"].folder)
-        assert not (store.root / INDEX_FILE).exists()
-        index = SearchIndex(store.root / INDEX_FILE)
-        assert index.search(Query()).matched == 1
-        store.register(made["model"].record, made["model"].folder)
-        with sqlite3.connect(store.root / INDEX_FILE) as db:
-            assert {row[0] for row in db.execute("SELECT collection FROM items")} == {"samples", "models"}
-        db.close()
-        assert index.search(Query()).matched == 2
-        index.close()
-
-    def test_registration_does_not_need_the_index(
-        self, made: dict[str, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        store = Store.open(tmp_path / "s", Settings())
-        index = SearchIndex(store.root / INDEX_FILE)
-        index.sync()
-
-        def full(self: SearchIndex) -> None:
-            raise StoreError("no space left on the device")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(SearchIndex, "sync", full)
-            store.register(made["model"].record, made["model"].folder)
-        assert "the search index does not follow: no space left" in caplog.text
-        assert index.search(Query()).matched == 1
-        index.close()
-
-
-class TestManyAtOnce:
-    def test_threads_see_every_state_whole(self, root: Path) -> None:
-        index = SearchIndex(root / INDEX_FILE)
-        valid = [set(ids(ITEMS[:count])) for count in (6, 20, 40)]
-
-        def look(_: int) -> bool:
-            return set(names(index, Query(limit=100))) in valid
-
-        with ThreadPoolExecutor(8) as pool:
-            looks = [pool.submit(look, number) for number in range(60)]
-            for count in (20, 40):
-                catalogs.write(root, ITEMS[:count])
-            assert all(each.result() for each in looks)
-        assert set(names(index, Query(limit=100))) == valid[-1]
-        index.close()
-
-    def test_processes_make_it_together_and_may_be_killed(self, tmp_path: Path) -> None:
-        catalogs.write(tmp_path, catalogs.items(800))
-        code = (
-            "import sys; from pathlib import Path; from stac_catalog.search import SearchIndex, INDEX_FILE;"
-            "from stac_catalog.search_query import Query; print('ready', flush=True); sys.stdin.readline();"
-            "print(SearchIndex(Path(sys.argv[1]) / INDEX_FILE).search(Query()).matched, flush=True)"
-        )
-        command = [sys.executable, "-c", code, str(tmp_path)]
-        started = [
-            subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for _ in range(3)
-        ]
-        for each in started:
-            assert each.stdout is not None
-            assert each.stdout.readline() == "ready\n"
-        doomed, *others = started
-        assert doomed.stdin is not None
-        doomed.stdin.write("go\n")
-        doomed.stdin.flush()
-        while not (tmp_path / f"{INDEX_FILE}-wal").exists() and doomed.poll() is None:
-            time.sleep(0.001)
-        doomed.send_signal(signal.SIGKILL)
-        doomed.communicate()
-        assert [each.communicate("go\n", timeout=60)[0] for each in others] == ["800\n", "800\n"]

@@ -1,0 +1,207 @@
+"""The search index is kept true to the catalog, whatever happens to either."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cup4soil.errors import StoreError
+from cup4soil.settings import Settings
+from stac_catalog.search import INDEX_FILE, SearchIndex
+from stac_catalog.search_query import (
+    Query,
+)
+from stac_catalog.store import Store
+from tests.catalog import catalogs
+from tests.catalog.conftest import Made
+from tests.catalog.searching import ITEMS, filtered, ids, names
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    catalogs.write(tmp_path, ITEMS[:6])
+    return tmp_path
+
+
+class TestInStepWithTheCatalog:
+    def test_what_comes_and_goes_is_noticed(self, root: Path) -> None:
+        index = SearchIndex(root / INDEX_FILE)
+        assert set(names(index, Query())) == set(ids(ITEMS[:6]))
+        assert index.is_current()
+        catalogs.write(root, ITEMS[:9])
+        assert not index.is_current()
+        assert set(names(index, Query())) == set(ids(ITEMS[:9]))
+        shutil.rmtree(root / "catalog" / "c1")
+        left = [item for item in ITEMS[:9] if item["collection"] != "c1"][1:]
+        catalogs.write(root, left)
+        assert set(names(index, Query())) == set(ids(left))
+        assert set(index.collections()) == {"c0", "c2"} == set(index.titles())
+        assert index.collection("c1") is None
+        assert index.item("c0", left[0]["id"] + "x") is None
+        index.close()
+
+    def test_item_that_was_replaced_is_read_again(self, root: Path) -> None:
+        index = SearchIndex(root / INDEX_FILE)
+        index.sync()
+        changed = {**ITEMS[0], "properties": ITEMS[0]["properties"] | {"title": "changed"}}
+        catalogs.write(root, [changed, *ITEMS[1:6]])
+        assert names(index, filtered("title = 'changed'")) == [ITEMS[0]["id"]]
+        assert index.search(Query()).matched == 6
+        index.close()
+
+    def test_other_index_on_the_same_file_sees_it_too(self, root: Path) -> None:
+        one, other = SearchIndex(root / INDEX_FILE), SearchIndex(root / INDEX_FILE)
+        assert one.search(Query()).matched == other.search(Query()).matched == 6
+        catalogs.write(root, ITEMS[:8])
+        assert one.search(Query()).matched == other.search(Query()).matched == 8
+        one.close()
+        other.close()
+
+    def _spoil_garbage(self, path: Path) -> None:
+        path.write_bytes(b"no database" * 5000)
+
+    def _spoil_empty(self, path: Path) -> None:
+        path.write_bytes(b"")
+
+    def _spoil_deleted(self, path: Path) -> None:
+        for each in path.parent.glob(f"{path.name}*"):
+            each.unlink()
+
+    def _spoil_tables(self, path: Path) -> None:
+        with sqlite3.connect(path) as db:
+            db.execute("DROP TABLE facts")
+        db.close()
+
+    def _spoil_version(self, path: Path) -> None:
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA user_version = 99")
+        db.close()
+
+    def _spoil_middle(self, path: Path) -> None:
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+        data = bytearray(path.read_bytes())
+        data[4096:] = os.urandom(len(data) - 4096)
+        path.write_bytes(data)
+
+    @pytest.mark.parametrize("how", ["garbage", "empty", "deleted", "tables", "version", "middle"])
+    @pytest.mark.parametrize("open_before", [True, False])
+    def test_index_that_was_spoilt_is_made_anew(self, root: Path, how: str, open_before: bool) -> None:
+        index = SearchIndex(root / INDEX_FILE)
+        index.sync()
+        if not open_before:
+            index.close()
+            index = SearchIndex(root / INDEX_FILE)
+        getattr(self, f"_spoil_{how}")(root / INDEX_FILE)
+        for _ in range(2):
+            assert set(names(index, filtered("score IS NULL OR score <> 99"))) == set(ids(ITEMS[:6]))
+        index.close()
+
+    def test_damaged_catalog_is_an_error_and_comes_back(self, root: Path) -> None:
+        index = SearchIndex(root / INDEX_FILE)
+        path = root / "catalog" / "c0" / ITEMS[0]["id"] / f"{ITEMS[0]['id']}.json"
+        good = path.read_text()
+        for bad in ("{", "[]", "{}", '{"properties": {}}'):
+            path.write_text(bad)
+            with pytest.raises(StoreError, match="run cup4soil catalog build"):
+                index.search(Query())
+        path.write_text(good)
+        assert index.search(Query()).matched == 6
+        index.close()
+
+    def test_folders_beside_the_catalog_count_when_they_are_there(self, root: Path) -> None:
+        index = SearchIndex(root / INDEX_FILE)
+        name = ITEMS[0]["id"]
+
+        def hrefs() -> list[str]:
+            item = json.loads(index.item("c0", name) or "")
+            return [link["href"] for link in item["links"] if link["rel"] == "derived_from"]
+
+        assert hrefs() == ["cup4soil-api:/collections/c0/items/x"]
+        (root / "demo").mkdir()
+        assert hrefs() == ["cup4soil-api:/collections/c0/items/x", "cup4soil-files:/demo/archive/a%20scene.json"]
+        assert list(json.loads(index.item("c0", name) or "")["assets"]) == ["mean"]
+        index.close()
+
+    def test_registration_feeds_an_index_that_is_there(self, made: dict[str, Made], tmp_path: Path) -> None:
+        store = Store.open(tmp_path / "s", Settings())
+        store.register(made["samples"].record, made["samples"].folder)
+        assert not (store.root / INDEX_FILE).exists()
+        index = SearchIndex(store.root / INDEX_FILE)
+        assert index.search(Query()).matched == 1
+        store.register(made["model"].record, made["model"].folder)
+        with sqlite3.connect(store.root / INDEX_FILE) as db:
+            assert {row[0] for row in db.execute("SELECT collection FROM items")} == {"samples", "models"}
+        db.close()
+        assert index.search(Query()).matched == 2
+        index.close()
+
+    def test_registration_does_not_need_the_index(
+        self, made: dict[str, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = Store.open(tmp_path / "s", Settings())
+        index = SearchIndex(store.root / INDEX_FILE)
+        index.sync()
+
+        def full(self: SearchIndex) -> None:
+            raise StoreError("no space left on the device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SearchIndex, "sync", full)
+            store.register(made["model"].record, made["model"].folder)
+        assert "the search index does not follow: no space left" in caplog.text
+        assert index.search(Query()).matched == 1
+        index.close()
+
+
+class TestManyAtOnce:
+    def test_threads_see_every_state_whole(self, root: Path) -> None:
+        index = SearchIndex(root / INDEX_FILE)
+        valid = [set(ids(ITEMS[:count])) for count in (6, 20, 40)]
+
+        def look(_: int) -> bool:
+            return set(names(index, Query(limit=100))) in valid
+
+        with ThreadPoolExecutor(8) as pool:
+            looks = [pool.submit(look, number) for number in range(60)]
+            for count in (20, 40):
+                catalogs.write(root, ITEMS[:count])
+            assert all(each.result() for each in looks)
+        assert set(names(index, Query(limit=100))) == valid[-1]
+        index.close()
+
+    def test_processes_make_it_together_and_may_be_killed(self, tmp_path: Path) -> None:
+        catalogs.write(tmp_path, catalogs.items(800))
+        code = (
+            "import sys; from pathlib import Path; from stac_catalog.search import SearchIndex, INDEX_FILE;"
+            "from stac_catalog.search_query import Query; print('ready', flush=True); sys.stdin.readline();"
+            "print(SearchIndex(Path(sys.argv[1]) / INDEX_FILE).search(Query()).matched, flush=True)"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        started = [
+            subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(3)
+        ]
+        for each in started:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "ready\n"
+        doomed, *others = started
+        assert doomed.stdin is not None
+        doomed.stdin.write("go\n")
+        doomed.stdin.flush()
+        while not (tmp_path / f"{INDEX_FILE}-wal").exists() and doomed.poll() is None:
+            time.sleep(0.001)
+        doomed.send_signal(signal.SIGKILL)
+        doomed.communicate()
+        assert [each.communicate("go\n", timeout=60)[0] for each in others] == ["800\n", "800\n"]
