@@ -326,8 +326,16 @@ def test_prediction_runs_and_its_result_is_shown(visit, processes, folder):
     assert "Running, 40 %: predicting" in page.locator("#progress-text").inner_text()
     page.wait_for_selector("#prediction-result table")
     text = page.locator("#prediction-result").inner_text().replace("\xa0", " ")
-    for words in ("40.0 ha", "15.3 g/kg", "9.1 and 24.2 g/kg", "31.5 %", "do not rely", "A note of the process."):
+    for words in (
+        "40.0 ha",
+        "15.3 g/kg",
+        "9.1 and 24.2 g/kg",
+        "31.5 %",
+        "do not rely",
+        "how places within the area differ",
+    ):
         assert words in text
+    assert page.locator("#prediction-result details").text_content().endswith("A note of the process.")
     (asked,) = processes.asked
     assert processes.preferred == ["respond-async"]
     assert (asked["inputs"]["property"], asked["inputs"]["depth"]) == ("soc", "0-20cm")

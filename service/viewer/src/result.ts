@@ -3,6 +3,7 @@ import { el, facts, link } from "./dom";
 import { grouped, hectares, rounded, unitSuffix, within } from "./format";
 import { Cog } from "./cog";
 import type { PredictionResult } from "./prediction";
+import { address } from "./http";
 import { citation, type Product, type Raster } from "./products";
 
 /** The bands of a prediction's file, in order; their units but for those that have the property's. */
@@ -11,15 +12,19 @@ const BANDS: [string, string | null][] = [
   ["uncertainty", "1"], ["pi90", null], ["aoa", "1"], ["di", "1"],
 ];
 
+const SPREAD =
+  "These figures tell how places within the area differ from each other. How sure the mean of the whole area is, they do not tell.";
+
 /** Figures and links of a result. */
 export function resultView(result: PredictionResult, title: string): HTMLElement[] {
-  const map = link(ofThisService(result.map.href), "Map with all layers (GeoTIFF)");
-  map.setAttribute("download", "");
-  const parts: HTMLElement[] = [el("h3", {}, `${title} in your area`), statistics(result.statistics ?? {}), el("p", {}, map)];
-  if (result.preview) {
-    parts.push(el("img", { class: "preview", src: ofThisService(result.preview.href), alt: `Preview of the map: ${title}` }));
-  }
-  return [...parts, ...provenance(result.provenance ?? {})];
+  const files = [el("li", {}, link(ofThisService(result.map.href), "Map with all layers (GeoTIFF)"))];
+  if (result.preview) files.push(el("li", {}, link(ofThisService(result.preview.href), "Picture of the mean (PNG)")));
+  return [
+    el("h3", {}, `${title} in your area`),
+    statistics(result.statistics ?? {}),
+    el("ul", {}, ...files),
+    ...explanation(result),
+  ];
 }
 
 /** The result as a product; ``bbox`` is that of the area in degrees. */
@@ -56,6 +61,7 @@ export async function resultProduct(
     limitations: Array.isArray(origin.limitations) ? origin.limitations.map(String) : [],
     links: [{ href: url, text: "GeoTIFF file" }],
     references: Array.isArray(origin.references) ? origin.references.map((each) => citation(String(each))) : [],
+    modelUrl: modelOf(origin),
     result: true,
   };
 }
@@ -82,22 +88,27 @@ function statistics(values: Record<string, unknown>): HTMLElement {
   add("mean_inside", "Mean where the model applies", (value) => rounded(value) + unit);
   const inside = number("inside_percent");
   const warning = inside !== null && inside < 50 ? "The model does not apply to most of this area: do not rely on these figures." : null;
-  const notes = Array.isArray(values.notes) ? values.notes.map(String) : [];
-  return el(
-    "div",
-    {},
-    warning && el("p", { class: "verdict outside" }, warning),
-    facts(rows),
-    ...notes.map((each) => el("p", { class: "note" }, each)),
-  );
+  const spread = low !== null && el("p", { class: "note" }, SPREAD);
+  return el("div", {}, warning && el("p", { class: "verdict outside" }, warning), facts(rows), spread);
 }
 
-function provenance(origin: Record<string, unknown>): HTMLElement[] {
+/** Where the result comes from, and what the process itself says of its figures. */
+function explanation({ provenance: origin = {}, statistics: figures = {} }: PredictionResult): HTMLElement[] {
   const rows: [string, string][] = [];
   for (const [name, text] of [["model", "Model"], ["covariates", "Covariates"], ["licence", "Licence"], ["attribution", "Attribution"]]) {
     if (textOf(origin[name])) rows.push([text, textOf(origin[name])]);
   }
-  return rows.length ? [el("details", {}, el("summary", {}, "Where it comes from"), facts(rows))] : [];
+  const notes = Array.isArray(figures.notes) ? figures.notes.map((each) => el("p", { class: "note" }, String(each))) : [];
+  if (rows.length + notes.length === 0) return [];
+  return [el("details", {}, el("summary", {}, "Where it comes from, and what the figures mean"), facts(rows), ...notes)];
+}
+
+/** Address of the item of the model, which the catalog beside the page has. */
+function modelOf(origin: Record<string, unknown>): string | undefined {
+  const { collection, id } = (origin.model ?? {}) as { collection?: unknown; id?: unknown };
+  if (typeof collection !== "string" || typeof id !== "string") return undefined;
+  const folder = [collection, id].map(encodeURIComponent).join("/");
+  return address(`catalog/${folder}/${encodeURIComponent(id)}.json`);
 }
 
 function textOf(value: unknown): string {

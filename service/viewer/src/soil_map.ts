@@ -14,7 +14,7 @@ import VectorLayer from "ol/layer/Vector";
 import type WebGLTileLayer from "ol/layer/WebGLTile";
 import { get as getProjection, toLonLat, transformExtent } from "ol/proj";
 import VectorSource from "ol/source/Vector";
-import { Circle, Fill, Stroke, Style } from "ol/style";
+import { Circle, Stroke, Style } from "ol/style";
 import { fillLand, landLayer } from "./basemap";
 import { EUROPE, mapCrs, useCrs, window as windowOf } from "./crs";
 import { Graticule } from "./graticule";
@@ -27,7 +27,6 @@ import type { Range, View } from "./views";
 const MOST_DRAWN = 24;
 const AREA = new Style({
   stroke: new Stroke({ color: "#8f2d13", width: 2.5, lineDash: [8, 5] }),
-  fill: new Fill({ color: "rgba(143, 45, 19, 0.05)" }),
 });
 const FRAME = new Style({ stroke: new Stroke({ color: "#46505c", width: 1 }) });
 /** The outline of the cell, within a ring that is seen from afar. */
