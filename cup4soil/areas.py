@@ -36,7 +36,7 @@ def read_area(path: Path) -> tuple[BaseGeometry, CRS]:
         raise InvalidArea(f"{path} is larger than {MAX_AREA_BYTES} bytes", "simplify the area")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise InvalidArea(f"{path} is no GeoJSON: {error}", "give a GeoJSON file with a polygon") from error
     return parse_area(document, name=str(path))
 
@@ -105,7 +105,8 @@ def _document_crs(document: Mapping[str, Any]) -> CRS:
     member = document.get("crs")
     if member is None:
         return WGS84
-    name = member.get("properties", {}).get("name") if isinstance(member, Mapping) else None
+    properties = member.get("properties") if isinstance(member, Mapping) else None
+    name = properties.get("name") if isinstance(properties, Mapping) else None
     if not isinstance(name, str):
         raise InvalidArea("the area's crs member has no name", "leave it out for WGS 84, or name one such as EPSG:3035")
     return WGS84 if name.endswith("CRS84") else parse_crs(name)
@@ -114,13 +115,18 @@ def _document_crs(document: Mapping[str, Any]) -> CRS:
 def _geometries(document: Mapping[str, Any], name: str) -> list[BaseGeometry]:
     kind = document.get("type")
     if kind == "FeatureCollection":
-        parts = [feature.get("geometry") for feature in document.get("features", []) if isinstance(feature, Mapping)]
+        features = document.get("features")
+        if not isinstance(features, list):
+            raise InvalidArea(f"{name} is a FeatureCollection without features", "give at least one polygon")
+        parts = [feature.get("geometry") for feature in features if isinstance(feature, Mapping)]
     elif kind == "Feature":
         parts = [document.get("geometry")]
     else:
         parts = [document]
     if not parts:
         raise InvalidArea(f"{name} holds no feature", "give at least one polygon")
+    if any(part is None for part in parts):
+        raise InvalidArea(f"{name} holds a feature without geometry", "give a Polygon or MultiPolygon for each")
     try:
         return [shape(part) for part in parts]
     except (shapely.errors.ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:

@@ -84,6 +84,21 @@ def parse_crs(text: str) -> CRS:
         raise InvalidInput(f"{text!r} is no coordinate reference system", "give one such as EPSG:3035") from error
 
 
+def parse_metric_crs(text: str) -> CRS:
+    """As :func:`parse_crs`, for a CRS whose coordinates are metres.
+
+    Raises:
+        InvalidInput: when it counts in degrees, feet or another unit.
+    """
+    crs = parse_crs(text)
+    units = {axis.unit_name for axis in crs.proj.axis_info}
+    if units != {"metre"}:
+        raise InvalidInput(
+            f"{text} counts in {' and '.join(sorted(units))}", "give a projected CRS in metres, such as EPSG:3035"
+        )
+    return crs
+
+
 def crs_code(crs: CRS) -> str:
     """``EPSG:n`` where the CRS has a code, else its WKT."""
     return f"EPSG:{crs.epsg}" if crs.epsg is not None else str(crs)
@@ -142,6 +157,17 @@ def european_tile_name(easting_m: float, northing_m: float) -> str:
     """Name of the 200 km tile that holds a point of EPSG:3035."""
     corner = [math.floor(v / TILE_SIZE_M) * (TILE_SIZE_M // _TILE_UNIT_M) for v in (easting_m, northing_m)]
     return f"{corner[0]:04d}-{corner[1]:04d}"
+
+
+def on_lattice(one: GeoBox, other: GeoBox, *, tolerance: float = 1e-3) -> bool:
+    """True when the cells' edges of two north-up grids of one CRS coincide, to ``tolerance`` cells."""
+    if one.crs != other.crs or one.affine.b or one.affine.d or other.affine.b or other.affine.d:
+        return False
+    cell = other.affine.a
+    if abs(one.affine.a - cell) > 1e-9 * cell or one.affine.e != -one.affine.a or other.affine.e != -cell:
+        return False
+    shifts = (one.affine.c - other.affine.c) / cell, (one.affine.f - other.affine.f) / cell
+    return all(abs(shift - round(shift)) < tolerance for shift in shifts)
 
 
 def blocks(shape: tuple[int, int], size: int) -> Iterator[Window]:

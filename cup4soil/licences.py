@@ -50,6 +50,11 @@ def derived_licence(sources: Iterable[str | None], default: str = DEFAULT_LICENC
             f"state one of {', '.join(sorted(_SHARE_ALIKE | _PERMISSIVE | _NON_COMMERCIAL))}",
         )
     licence = alike[0] if alike else default
+    if "CC-BY-4.0" in named and licence == "CC0-1.0":
+        raise LicenceConflict(
+            "a source under CC-BY-4.0 cannot go into a product under CC0-1.0, which asks for no credit",
+            "choose a licence for the product that does",
+        )
     if named & _NON_COMMERCIAL and licence not in _NON_COMMERCIAL_TARGETS:
         raise LicenceConflict(
             f"a source under CC-BY-NC-4.0 cannot go into a product under {licence}",

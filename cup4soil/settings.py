@@ -1,9 +1,12 @@
 """Settings: one object, built once where the program starts, passed in from there."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+type Licence = Literal["CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0", "CC0-1.0"]
 
 
 class Settings(BaseSettings):
@@ -18,6 +21,6 @@ class Settings(BaseSettings):
     organisation: str = Field(default="CUP4SOIL", min_length=1, description="Who is responsible for the products.")
     contact_email: str = Field(default="", description="Where questions about the products go.")
     contact_url: str = Field(default="", description="Web address of the organisation.")
-    data_policy: str = Field(
+    data_policy: Licence = Field(
         default="CC-BY-NC-SA-4.0", description="Licence (SPDX) of products whose sources leave it open."
     )

@@ -27,7 +27,7 @@ from cup4soil.licences import derived_licence
 from cup4soil.products import Algorithm, Extent, Layer, Measure, Period, ProductRecord, Source, product_id
 from cup4soil.progress import Progress
 from cup4soil.rasters.covariates import CovariateStack
-from cup4soil.rasters.scenes import cells_inside
+from cup4soil.rasters.masks import cells_inside
 from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
 from cup4soil.soil_maps import AOA_NODATA, QUANTILES, predict_block, restored, soil_map_layers

@@ -12,9 +12,18 @@ from pystac_client.exceptions import APIError
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from cup4soil.errors import InvalidInput, NoData, NotFound
+from cup4soil.errors import InvalidInput, LimitExceeded, NoData, NotFound
 
-_CANNOT_READ = (pystac.STACError, pystac.STACTypeError, KeyError, TypeError, ValueError)
+_CANNOT_READ = (
+    pystac.STACError,
+    pystac.STACTypeError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +75,10 @@ def _from_api(url: str, query: ArchiveQuery) -> list[ArchiveItem]:
             collections=list(query.collections),
             datetime=_interval(query),
             limit=200,
-            max_items=query.max_items,
+            max_items=query.max_items + 1,
             intersects=mapping(query.area) if query.area is not None else None,
         )
-        return [ArchiveItem(item, None, None) for item in search.items()]
+        items = [ArchiveItem(item, None, None) for item in search.items()]
     except (APIError, requests.RequestException) as error:
         raise InvalidInput(
             f"{url} does not answer as a STAC API: {error}", "give the landing page of a STAC API"
@@ -78,12 +87,17 @@ def _from_api(url: str, query: ArchiveQuery) -> list[ArchiveItem]:
         raise InvalidInput(
             f"{url} gives no usable STAC: {error}", "give the landing page of a STAC API with item search"
         ) from error
+    if len(items) > query.max_items:
+        raise LimitExceeded(
+            f"{url} has more than {query.max_items} scenes for this area and time", "narrow area or period"
+        )
+    return items
 
 
 def _interval(query: ArchiveQuery) -> str | None:
     if query.start is None and query.end is None:
         return None
-    return "/".join("" + (t.strftime("%Y-%m-%dT%H:%M:%SZ") if t else "..") for t in (query.start, query.end))
+    return "/".join(t.strftime("%Y-%m-%dT%H:%M:%SZ") if t else ".." for t in (query.start, query.end))
 
 
 def _from_catalog(path: Path) -> list[ArchiveItem]:

@@ -20,18 +20,20 @@ from shapely.geometry.base import BaseGeometry
 from cup4soil.areas import WGS84, project
 from cup4soil.errors import NoData
 from cup4soil.grids import Window, blocks, crs_of
+from cup4soil.licences import derived_licence
 from cup4soil.methods.bare_soil import BANDS
 from cup4soil.methods.composite import CompositeBlock, CompositeRules, composite_block
 from cup4soil.products import Algorithm, ProductRecord, Source, product_id
 from cup4soil.progress import Advance, Progress
-from cup4soil.rasters.reading import read_on_grid
-from cup4soil.rasters.scenes import cells_inside, read_overpass
+from cup4soil.rasters.masks import cells_inside
+from cup4soil.rasters.scenes import read_overpass
 from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
 from producers.archive import ArchiveQuery, archive_items
 from producers.composite_layers import LAYERS, encode_block
 from producers.composite_record import COLLECTION, LINEAGE, composite_algorithm, composite_lineage, composite_record
 from producers.composite_request import CompositeRequest, check_request, raster_sources, requested_area, target_grid
+from producers.composite_surfaces import read_land_cover, read_threshold
 from producers.scenes import Overpass, SceneFilter, Selection, select_scenes
 
 # Per cell and date: ten bands in float32, flags, and what selection and accumulation need beside them.
@@ -48,19 +50,16 @@ class CompositeJob:
     selection: Selection
     geobox: GeoBox
     area: BaseGeometry | None
+    sources: tuple[Source, ...]
+    licence: str
     rules: CompositeRules = field(default_factory=CompositeRules)
 
     collection = COLLECTION
 
     @cached_property
-    def sources(self) -> tuple[Source, ...]:
-        """Scenes, and the rasters of threshold and land cover where there are."""
-        return (*(scene.source() for scene in self.selection.scenes), *raster_sources(self.request))
-
-    @cached_property
     def algorithm(self) -> Algorithm:
         """The method with all parameters that decide the result."""
-        return composite_algorithm(self.request, self.geobox, self.area, self.rules)
+        return composite_algorithm(self.request, self.geobox, self.area, self.rules, self.licence)
 
     @cached_property
     def id(self) -> str:
@@ -97,7 +96,7 @@ class CompositeJob:
         layers = tuple(writer.layer for writer in writers.values())
         return composite_record(
             self.id, self.algorithm, self.sources, self.selection, self.request, self.geobox, layers, counts,
-            self.settings.data_policy,
+            self.licence,
         )  # fmt: skip
 
     def _block(self, window: Window, advance: Advance) -> dict[str, NDArray[np.int16]]:
@@ -119,22 +118,9 @@ class CompositeJob:
             for done in [pool.submit(read, index) for index in range(len(overpasses))]:
                 done.result()
         months = np.array([overpass.time.month for overpass in overpasses], dtype=np.int8)
-        return composite_block(
-            stack, months, self._threshold(geobox), self._land_cover(geobox), self.rules, threads=self.settings.threads
-        )
-
-    def _threshold(self, geobox: GeoBox) -> NDArray[np.floating]:
-        threshold = self.request.threshold
-        if isinstance(threshold, float):
-            return np.full(geobox.shape, threshold, dtype=np.float64)
-        surface: NDArray[np.floating] = read_on_grid(threshold, geobox)[0]
-        return surface
-
-    def _land_cover(self, geobox: GeoBox) -> NDArray[np.floating] | None:
-        if self.request.land_cover is None:
-            return None
-        codes: NDArray[np.floating] = read_on_grid(self.request.land_cover, geobox, categorical=True)[0]
-        return codes
+        threshold = read_threshold(self.request.threshold, geobox)
+        cover = None if self.request.land_cover is None else read_land_cover(self.request.land_cover, geobox)
+        return composite_block(stack, months, threshold, cover, self.rules, threads=self.settings.threads)
 
 
 def plan_composite(request: CompositeRequest, settings: Settings) -> CompositeJob:
@@ -144,6 +130,7 @@ def plan_composite(request: CompositeRequest, settings: Settings) -> CompositeJo
         InvalidInput: when an argument cannot be used.
         NoData: when no scene fits.
         LimitExceeded: when the grid is too large.
+        LicenceConflict: when the sources' licences cannot be combined.
     """
     check_request(request)
     area, area_crs = requested_area(request)
@@ -155,7 +142,9 @@ def plan_composite(request: CompositeRequest, settings: Settings) -> CompositeJo
         raise NoData(*_why_none(selection))
     geobox = target_grid(request, selection.scenes, area, area_crs, settings.max_cells)
     polygon = None if area is None or request.aoi is None else project(area, area_crs, crs_of(geobox))
-    return CompositeJob(request, settings, selection, geobox, polygon)
+    sources = (*(scene.source() for scene in selection.scenes), *raster_sources(request))
+    licence = derived_licence([source.licence for source in sources], settings.data_policy)
+    return CompositeJob(request, settings, selection, geobox, polygon, sources, licence)
 
 
 def _why_none(selection: Selection) -> tuple[str, str]:

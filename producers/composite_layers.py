@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from cup4soil.methods.bare_soil import BANDS
 from cup4soil.methods.composite import MASK_CATEGORIES, CompositeBlock
 from cup4soil.products import Band, Layer
+from cup4soil.rasters.encoding import to_integers
 
 NODATA = -10_000
 REFLECTANCE_SCALE = 1e-4
@@ -133,11 +134,9 @@ def encode_block(block: CompositeBlock, inside: NDArray[np.bool_] | None) -> dic
         "SFREQ-MONTHLY": block.bsf_monthly * 1e4,
         "MASK": block.mask[np.newaxis].astype(np.float32),
     }
-    return {name: _integers(layer, inside) for name, layer in values.items()}
+    return {name: _integers(each, inside) for name, each in values.items()}
 
 
 def _integers(values: NDArray[np.floating], inside: NDArray[np.bool_] | None) -> NDArray[np.int16]:
-    """Rounded half to even; what int16 cannot hold is clipped, and nodata is never a value."""
-    missing = np.isnan(values) if inside is None else np.isnan(values) | ~inside
-    numbers = np.clip(np.rint(np.where(missing, 0.0, values)), NODATA + 1, 32767)
-    return np.where(missing, NODATA, numbers).astype(np.int16)
+    shown = values if inside is None else np.where(inside, values, np.nan)
+    return to_integers(shown, NODATA, "int16").astype(np.int16, copy=False)

@@ -10,8 +10,7 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil import __version__
-from cup4soil.grids import crs_code, crs_of
-from cup4soil.licences import derived_licence
+from cup4soil.grids import crs_code, crs_of, on_lattice
 from cup4soil.methods.bare_soil import MAX_SUN_ZENITH_DEG
 from cup4soil.methods.composite import CompositeRules
 from cup4soil.products import Algorithm, Document, Extent, Layer, Measure, Period, ProductRecord, Source
@@ -39,9 +38,9 @@ _UNOBSERVED = (0, NODATA)
 
 
 def composite_algorithm(
-    request: CompositeRequest, geobox: GeoBox, area: BaseGeometry | None, rules: CompositeRules
+    request: CompositeRequest, geobox: GeoBox, area: BaseGeometry | None, rules: CompositeRules, licence: str
 ) -> Algorithm:
-    """The method with all parameters that decide the result."""
+    """The method with all parameters that decide the product."""
     return Algorithm(
         name="scmap",
         version=_VERSION,
@@ -63,6 +62,8 @@ def composite_algorithm(
             "crs": crs_code(crs_of(geobox)),
             "shape": [geobox.shape[0], geobox.shape[1]],
             "transform": list(geobox.affine)[:6],
+            # Another licence makes another product: what was published stays as it was.
+            "licence": licence,
             "area": None if area is None else shapely.to_wkt(area, rounding_precision=3),
         },
         references=_REFERENCES,
@@ -78,7 +79,7 @@ def composite_record(
     geobox: GeoBox,
     layers: tuple[Layer, ...],
     counts: Mapping[int, int],
-    data_policy: str,
+    licence: str,
 ) -> ProductRecord:
     """The record of a finished composite; ``counts`` are the cells of each MASK class."""
     times = sorted(scene.time for scene in selection.scenes)
@@ -97,7 +98,7 @@ def composite_record(
         sources=sources,
         quality=_quality(counts),
         simulated=simulated,
-        licence=derived_licence([source.licence for source in sources], data_policy),
+        licence=licence,
         attribution=(_notice(times[0].year, times[-1].year, simulated),),
         limitations=_limitations(request, selection, simulated),
         layers=layers,
@@ -109,7 +110,7 @@ def composite_lineage(
     algorithm: Algorithm, sources: tuple[Source, ...], selection: Selection, geobox: GeoBox, counts: Counter[int]
 ) -> dict[str, Any]:
     """How the composite came about, with every scene used and left out."""
-    native = all(scene.grid.crs == geobox.crs for scene in selection.scenes)
+    native = all(on_lattice(scene.grid, geobox) for scene in selection.scenes)
     return {
         "algorithm": algorithm.model_dump(mode="json"),
         "software": {"cup4soil": __version__},
@@ -174,6 +175,8 @@ def _limitations(request: CompositeRequest, selection: Selection, simulated: boo
             f"{selection.without_sun_angle} scenes state no sun angle: "
             f"the limit of {MAX_SUN_ZENITH_DEG:g} degrees of sun zenith was not applied to them."
         )
+    if selection.without_cloud_cover:
+        notes.append(f"{selection.without_cloud_cover} scenes state no cloud cover: all of them were used.")
     if simulated:
         notes.append("The scenes are simulated: the product shows no real place.")
     return tuple(notes)

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from cup4soil.areas import WGS84, bounds_of, box_area, project, read_area
 from cup4soil.errors import InvalidInput, LimitExceeded
-from cup4soil.grids import EUROPEAN_CRS, Bounds, aligned_geobox, crs_of, european_tile, parse_crs
+from cup4soil.grids import EUROPEAN_CRS, Bounds, aligned_geobox, crs_of, european_tile, parse_metric_crs
 from cup4soil.products import Source, file_checksum
 from cup4soil.rasters.reading import raster_info
 from cup4soil.rasters.scenes import NATIVE_RESOLUTION_M
@@ -79,10 +79,7 @@ def requested_area(request: CompositeRequest) -> tuple[BaseGeometry | None, CRS]
 def target_crs(request: CompositeRequest, scenes: tuple[Scene, ...]) -> CRS:
     """CRS of the result: the one asked for, else the one all scenes share, else EPSG:3035."""
     if request.crs != "auto":
-        crs = parse_crs(request.crs)
-        if crs.geographic:
-            raise InvalidInput(f"{request.crs} counts in degrees", "give a projected CRS in metres, such as EPSG:3035")
-        return crs
+        return parse_metric_crs(request.crs)
     common = {crs_of(scene.grid) for scene in scenes}
     return common.pop() if len(common) == 1 and request.tile is None else EUROPEAN_CRS
 

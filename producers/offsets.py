@@ -3,7 +3,7 @@
 From processing baseline 04.00 on, Sentinel-2 L2A numbers carry +1000 (BOA_ADD_OFFSET = -1000). Archives
 say so in different forms, which are taken in this order; the one used goes into the lineage:
 
-1. the user's setting for the whole archive;
+1. the user's setting for the archive, which spares scenes of a processing baseline below 04.00;
 2. ``earthsearch:boa_offset_applied``: true means that the numbers are already shifted, even though such
    items go on stating -0.1 (the flag is known to be wrong at times: earth-search issues 66 and 71);
 3. the asset: ``raster:offset``, ``bands[].raster:offset`` or ``raster:bands[].offset``, in reflectance;
@@ -59,7 +59,7 @@ def scaling_of(
         asset: the asset as in the item's JSON.
         properties: the item's properties.
         safe: offsets by band from the product metadata, see :func:`safe_offsets`; None where there is none.
-        setting: the user's offset in DN for the whole archive, such as -1000 or 0.
+        setting: the user's offset in DN for what carries one, such as -1000, or 0 where it was removed.
 
     Raises:
         MissingOffset: when nothing tells the offset.
@@ -67,7 +67,9 @@ def scaling_of(
     stated = _stated(asset)
     scale = stated.get("scale")
     gain = 1.0 if scale is None else float(scale) * _DN_PER_REFLECTANCE
-    if setting is not None:
+    baseline = processing_baseline(properties)
+    before_offsets = baseline is not None and baseline < _FIRST_WITH_OFFSET
+    if setting is not None and not before_offsets:
         return Scaling(gain, float(setting), "setting")
     if properties.get(_APPLIED) is True:
         return Scaling(gain, 0.0, _APPLIED)
@@ -75,8 +77,7 @@ def scaling_of(
         return Scaling(gain, round(float(stated["offset"]) * _DN_PER_REFLECTANCE, 6), "asset")
     if safe is not None:
         return Scaling(gain, safe.get(band, 0.0), "product metadata")
-    baseline = processing_baseline(properties)
-    if baseline is not None and baseline < _FIRST_WITH_OFFSET:
+    if before_offsets:
         return Scaling(gain, 0.0, "processing baseline")
     raise MissingOffset(
         f"band {band} states no radiometric offset" + (f" (processing baseline {baseline:05.2f})" if baseline else ""),

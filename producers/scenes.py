@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -120,6 +122,7 @@ class Selection:
     overpasses: tuple[Overpass, ...]
     rejected: Mapping[str, Rejection]
     without_sun_angle: int
+    without_cloud_cover: int
 
     @property
     def scenes(self) -> tuple[Scene, ...]:
@@ -148,13 +151,29 @@ def select_scenes(items: Iterable[ArchiveItem], wanted: SceneFilter) -> Selectio
     rejected: dict[str, Rejection] = {}
     scenes = []
     for entry in sorted(items, key=lambda e: e.item.id):
-        reason = _unwanted(entry, wanted)
-        if reason:
-            rejected[entry.item.id] = reason
-        else:
-            scenes.append(resolve_scene(entry, wanted.boa_offset_dn))
+        with _named(entry):
+            reason = _unwanted(entry, wanted)
+            if reason:
+                rejected[entry.item.id] = reason
+            else:
+                scenes.append(resolve_scene(entry, wanted.boa_offset_dn))
     scenes = _newest_baselines(scenes, rejected)
-    return Selection(_overpasses(scenes), rejected, sum(scene.sun_zenith_deg is None for scene in scenes))
+    return Selection(
+        _overpasses(scenes),
+        rejected,
+        without_sun_angle=sum(scene.sun_zenith_deg is None for scene in scenes),
+        without_cloud_cover=sum(scene.cloud_cover is None for scene in scenes),
+    )
+
+
+@contextmanager
+def _named(entry: ArchiveItem) -> Iterator[None]:
+    """Items are written by others: whatever in one cannot be read is told with its id."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ShapelyError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InvalidInput(f"scene {entry.item.id} is no usable item ({reason})", "mend it or leave it out") from error
 
 
 def resolve_scene(entry: ArchiveItem, boa_offset_dn: float | None = None) -> Scene:
@@ -175,7 +194,7 @@ def resolve_scene(entry: ArchiveItem, boa_offset_dn: float | None = None) -> Sce
         id=item.id,
         collection=item.collection_id or "scenes",
         time=_time(entry),
-        platform=str(item.properties.get("platform", "sentinel-2")),
+        platform=str(item.properties.get("platform", "sentinel-2")).casefold(),
         tile=_tile(item.properties, files, item.id),
         datatake=_datatake(item.properties),
         baseline=processing_baseline(item.properties),
@@ -211,14 +230,16 @@ def _unwanted(entry: ArchiveItem, wanted: SceneFilter) -> Rejection | None:
 
 def _newest_baselines(scenes: list[Scene], rejected: dict[str, Rejection]) -> list[Scene]:
     """Of the same tile seen in the same pass, only the newest processing baseline."""
-    newest: dict[tuple[object, ...], Scene] = {}
+    newest: dict[tuple[object, ...], list[Scene]] = {}
     for scene in sorted(scenes, key=lambda s: (s.baseline or 0.0, s.id)):
         key = (scene.datatake or (scene.platform, scene.time.replace(microsecond=0)), scene.tile)
-        older = newest.get(key)
-        if older is not None:
-            rejected[older.id] = Rejection("older processing baseline", f"of the datatake of {scene.id}")
-        newest[key] = scene
-    return list(newest.values())
+        kept = newest.setdefault(key, [])
+        if kept and (kept[0].baseline or 0.0) < (scene.baseline or 0.0):
+            why = Rejection("older processing baseline", f"of the datatake of {scene.id}")
+            rejected.update((older.id, why) for older in kept)
+            kept.clear()
+        kept.append(scene)
+    return [scene for kept in newest.values() for scene in kept]
 
 
 def _overpasses(scenes: list[Scene]) -> tuple[Overpass, ...]:
@@ -337,4 +358,4 @@ def _number(properties: Mapping[str, Any], key: str) -> float | None:
 
 def _licence(stated: str | None) -> str:
     """Sentinel data are free with a notice; archives call that "proprietary" or "other"."""
-    return stated if stated and stated.startswith("CC") else _COPERNICUS
+    return _COPERNICUS if stated is None or stated.lower() in ("proprietary", "other", "various") else stated

@@ -23,6 +23,8 @@ from service.settings import ServiceSettings
 from stac_catalog.api import add_stac_api
 from stac_catalog.store import Store
 
+# It asks for settings by environment variables of its own; ours are given in the call.
+logging.getLogger("stac_fastapi.types.config").setLevel(logging.ERROR)
 _LOG = logging.getLogger(__name__)
 _IMMUTABLE = (".tif", ".png", ".npz")
 _PAGE = "viewer/dist"
@@ -59,10 +61,19 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     )
     app.add_middleware(SafeHeaders)
     app.include_router(health_router(store, settings))
-    add_stac_api(app, store, settings)
+    index = add_stac_api(
+        app,
+        store,
+        settings,
+        public_url=settings.public_url or "",
+        trust_forwarded=settings.trust_proxy,
+        most_items=settings.search_items,
+        search_seconds=settings.search_seconds,
+    )
+    app.state.close = index.close
     app.include_router(process_router(store, settings))
     app.include_router(coverage_router(store, settings))
-    mount_pygeoapi(app, store, settings, root=settings.public_url)
+    mount_pygeoapi(app, store, settings, root=settings.public_url or settings.local_url)
     _mount_files(app, store)
     return app
 
@@ -101,3 +112,4 @@ def _mount_files(app: FastAPI, store: Store) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     _LOG.info("CUP4SOIL %s is ready", app.version)
     yield
+    app.state.close()

@@ -55,14 +55,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         cli.main(args=None if arguments is None else list(arguments), prog_name="cup4soil", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        return EXIT_USAGE
+        return _fail(_usage(error), EXIT_USAGE)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted; nothing half-written was left behind", EXIT_INTERRUPTED)
     except ValidationError as error:
         return _fail(str(_first_problem(error)), EXIT_USAGE)
     except Cup4soilError as error:
         return _fail(str(error), EXIT_ERROR)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _fail(f"{error.filename or 'a file'}: {error.strerror or error}; check that it may be used", EXIT_ERROR)
     return 0
 
 
@@ -84,9 +87,18 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    message = error.format_message().rstrip(".")
+    return f"{message}; see {context.command_path} --help" if context else message
+
+
 def _first_problem(error: ValidationError) -> InvalidInput:
-    first = error.errors()[0]
-    name = "--" + ".".join(str(part) for part in first["loc"]).replace("_", "-")
+    """The first thing wrong with an option, or with a setting of the environment."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    setting = error.title.endswith("Settings")
+    name = f"CUP4SOIL_{field.upper()}" if setting else f"--{field.replace('_', '-')}"
     return InvalidInput(f"{name} is {first.get('input')!r}", first["msg"])
 
 

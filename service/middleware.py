@@ -40,7 +40,12 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
-_SAFE = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin", "x-frame-options": "SAMEORIGIN"}
+_SAFE = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "x-frame-options": "SAMEORIGIN",
+    "content-security-policy": "frame-ancestors 'self'",
+}
 
 
 class SafeHeaders:

@@ -20,6 +20,7 @@ from cup4soil.errors import (
     NotFound,
     StoreError,
 )
+from processors.jobs.errors import Busy
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -32,6 +33,7 @@ STATUS: dict[type[Cup4soilError], HTTPStatus] = {
     MissingOffset: HTTPStatus.BAD_REQUEST,
     NoData: HTTPStatus.NOT_FOUND,
     LimitExceeded: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Busy: HTTPStatus.TOO_MANY_REQUESTS,
     # What the server holds is at fault, not what the client asked.
     InvalidRaster: HTTPStatus.INTERNAL_SERVER_ERROR,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -45,10 +47,17 @@ def status_of(error: Cup4soilError) -> HTTPStatus:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-def problem(request: Request, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A problem details document."""
+def problem(
+    request: Request,
+    status: HTTPStatus,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    *,
+    kind: str = "about:blank",
+) -> JSONResponse:
+    """A problem details document; ``kind`` is the address of its type where a standard gives one."""
     body = {
-        "type": "about:blank",
+        "type": kind,
         "title": status.phrase,
         "status": status.value,
         "detail": detail,
@@ -66,7 +75,8 @@ def install(app: FastAPI) -> None:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _LOG.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
             return problem(request, status, "the service cannot answer this at present")
-        return problem(request, status, str(error))
+        kind = getattr(error, "problem_type", "about:blank")
+        return problem(request, status, str(error), kind=kind)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

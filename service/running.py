@@ -26,7 +26,7 @@ def serve(store: Path, host: str, port: int, *, workers: int, worker: bool, trus
     """
     _check_port(host, port)
     os.environ["CUP4SOIL_STORE"] = str(store.absolute())
-    os.environ.setdefault("CUP4SOIL_PUBLIC_URL", f"http://{_reachable(host)}:{port}")
+    os.environ["CUP4SOIL_LOCAL_URL"] = f"http://{_reachable(host)}:{port}"
     with _kept_alive(store) if worker else _nothing():
         uvicorn.run(
             _APP, factory=True, host=host, port=port, workers=workers if workers > 1 else None, log_level="warning",

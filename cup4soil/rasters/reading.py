@@ -92,17 +92,20 @@ def raster_crs(dataset: DatasetReader) -> CRS:
     return CRS(f"EPSG:{code}" if code is not None else dataset.crs.to_wkt())
 
 
-def read_on_grid(source: Path | str, geobox: GeoBox, *, categorical: bool = False) -> NDArray[np.float32]:
+def read_on_grid(
+    source: Path | str, geobox: GeoBox, *, categorical: bool = False, keep_nodata: bool = False
+) -> NDArray[np.float32]:
     """All bands of a raster on ``geobox``, scaled, NaN where missing: shape (bands, rows, columns).
 
     Bilinear, or nearest neighbour when ``categorical``; on an equal grid the values are the file's own.
-    A raster without nodata is missing only outside its edges. South-up rasters are read rightly.
+    A raster without nodata is missing only outside its edges, and so is one whose nodata is a class of its own and
+    shall be kept (``keep_nodata``). South-up rasters are read rightly.
     """
     resampling = Resampling.nearest if categorical else Resampling.bilinear
     with open_raster(source) as dataset:
         if dataset.crs is None:
             raise InvalidRaster(f"{source} has no CRS", "assign the right one")
-        missing = dataset.nodata if dataset.nodata is not None else np.nan
+        nodata = None if keep_nodata else dataset.nodata
         with WarpedVRT(
             dataset,
             crs=crs_code(crs_of(geobox)),
@@ -111,14 +114,14 @@ def read_on_grid(source: Path | str, geobox: GeoBox, *, categorical: bool = Fals
             width=geobox.shape[1],
             resampling=resampling,
             dtype="float32",
-            src_nodata=dataset.nodata,
-            nodata=missing,
-            add_alpha=False,
+            src_nodata=nodata,
+            nodata=nodata,
+            add_alpha=nodata is None,
         ) as warped:
-            values = warped.read(out_dtype="float32")
-            if dataset.nodata is None:
+            values = warped.read(range(1, dataset.count + 1), out_dtype="float32")
+            if nodata is None:
                 values[:, ~(warped.dataset_mask() > 0)] = np.nan
-        return _scaled(values, dataset)
+        return _scaled(values, dataset, keep_nodata=keep_nodata)
 
 
 def read_at_points(source: Path | str, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -137,9 +140,9 @@ def read_at_points(source: Path | str, x: NDArray[np.float64], y: NDArray[np.flo
         return _scaled(values, dataset)
 
 
-def _scaled(values: NDArray[np.float32], dataset: DatasetReader) -> NDArray[np.float32]:
+def _scaled(values: NDArray[np.float32], dataset: DatasetReader, *, keep_nodata: bool = False) -> NDArray[np.float32]:
     for band, nodata in enumerate(dataset.nodatavals):
-        if nodata is not None and not np.isnan(nodata):
+        if nodata is not None and not np.isnan(nodata) and not keep_nodata:
             values[band][values[band] == np.float32(nodata)] = np.nan
         values[band] = values[band] * np.float32(dataset.scales[band]) + np.float32(dataset.offsets[band])
     return values

@@ -12,20 +12,17 @@ import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.errors import RasterioError
-from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
 from rasterio.warp import Resampling, reproject, transform_bounds
 from rasterio.windows import Window as RasterioWindow
-from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidRaster
-from cup4soil.grids import Bounds, aligned_geobox, crs_code, crs_of
+from cup4soil.grids import Bounds, aligned_geobox, crs_code, crs_of, on_lattice
 from cup4soil.methods.bare_soil import BANDS, DILATION_MARGIN, invalid_scl
 from cup4soil.rasters.reading import GDAL_OPTIONS, raster_crs
 
 NATIVE_RESOLUTION_M = 20.0
 REFLECTANCE_TO_DN = 10_000.0
-_ALIGNMENT_CELLS = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +81,6 @@ def scene_grid(scene: SceneFiles) -> GeoBox:
         ) from error
 
 
-def cells_inside(area: BaseGeometry, geobox: GeoBox) -> NDArray[np.bool_]:
-    """Cells of ``geobox`` whose centre lies in ``area`` (in the grid's CRS)."""
-    outside = geometry_mask([area], out_shape=(geobox.shape[0], geobox.shape[1]), transform=geobox.affine)
-    inside: NDArray[np.bool_] = ~outside
-    return inside
-
-
 def _read(scene: SceneFiles, geobox: GeoBox) -> NDArray[np.float32]:
     with rasterio.open(scene.scl) as dataset:
         if dataset.crs is None:
@@ -111,7 +101,8 @@ def _read(scene: SceneFiles, geobox: GeoBox) -> NDArray[np.float32]:
 def _native_geobox(dataset: DatasetReader, geobox: GeoBox) -> GeoBox | None:
     """``geobox`` itself where the scene lies on its grid, else the part of the scene's 20 m grid that covers it."""
     crs = raster_crs(dataset)
-    if crs == geobox.crs and _on_grid(dataset, geobox):
+    own = GeoBox(dataset.shape, dataset.transform, crs)
+    if on_lattice(own, geobox) and abs(geobox.affine.a - NATIVE_RESOLUTION_M) < 1e-9:
         return geobox
     left, bottom, right, top = transform_bounds(
         crs_code(crs_of(geobox)), crs_code(crs), *geobox.boundingbox.bbox, densify_pts=21
@@ -124,13 +115,6 @@ def _native_geobox(dataset: DatasetReader, geobox: GeoBox) -> GeoBox | None:
     x0, y0 = dataset.transform.c % NATIVE_RESOLUTION_M, dataset.transform.f % NATIVE_RESOLUTION_M
     shifted = aligned_geobox(Bounds(left - x0, bottom - y0, right - x0, top - y0), crs, NATIVE_RESOLUTION_M)
     return GeoBox(shifted.shape, rasterio.Affine.translation(x0, y0) @ shifted.affine, crs)
-
-
-def _on_grid(dataset: DatasetReader, geobox: GeoBox) -> bool:
-    cell = geobox.affine.a
-    shift = (dataset.transform.c - geobox.affine.c) / cell, (dataset.transform.f - geobox.affine.f) / cell
-    fits = abs(cell - NATIVE_RESOLUTION_M) < 1e-9 and geobox.affine.b == 0 and geobox.affine.e == -cell
-    return fits and all(abs(s - round(s)) < _ALIGNMENT_CELLS for s in shift)
 
 
 def _invalid_cells(dataset: DatasetReader, native: GeoBox) -> NDArray[np.bool_]:

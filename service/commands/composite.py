@@ -24,7 +24,7 @@ from service.commands.options import bbox_option, bounds, deliver_and_show, json
 @click.option(
     "--max-cloud",
     "max_cloud_percent",
-    type=float,
+    type=click.FloatRange(0, 100),
     default=80.0,
     show_default=True,
     help="Leave out cloudier scenes (%).",

@@ -13,7 +13,16 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject, transform_bounds, transform_geom
 from scipy import ndimage
 
-from cup4soil.errors import InvalidArea, InvalidInput, InvalidRaster, LimitExceeded, MissingOffset, NoData, NotFound
+from cup4soil.errors import (
+    InvalidArea,
+    InvalidInput,
+    InvalidRaster,
+    LicenceConflict,
+    LimitExceeded,
+    MissingOffset,
+    NoData,
+    NotFound,
+)
 from cup4soil.grids import Bounds
 from cup4soil.progress import Silent
 from cup4soil.settings import Settings
@@ -318,7 +327,7 @@ def test_unknown_offset_is_an_error_that_says_what_to_set(tmp_path):
         ({"resolution_m": 30.0}, InvalidInput, "--resolution 20"),
         ({"threshold": 2065.0}, InvalidInput, "outside the index's range"),
         ({"threshold": Path("missing.tif")}, NotFound, "missing.tif"),
-        ({"crs": "EPSG:4326"}, InvalidInput, "degrees"),
+        ({"crs": "EPSG:4326"}, InvalidInput, "in metres"),
         ({"crs": "EPSG:999999"}, InvalidInput, "no coordinate reference system"),
         ({"tile": "0029-0048"}, InvalidInput, "no tile"),
         ({"tile": "0042-0030", "bbox": Bounds(0, 0, 1, 1)}, InvalidInput, "more than one area"),
@@ -408,3 +417,115 @@ def test_empty_catalog(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(InvalidInput, match="cannot be read as STAC"):
         plan_composite(request(tmp_path / "bad.json"), Settings())
+
+
+# What a review found
+
+
+def test_setting_of_the_offset_spares_older_baselines(tmp_path):
+    """An archive of several baselines that states no offset can be processed with one setting."""
+    rng = np.random.default_rng(50)
+    old = random_scene(rng, "A", "2021-03-01T10:00:00Z", offset=None, properties={"s2:processing_baseline": "02.14"})
+    new = random_scene(rng, "B", "2022-03-01T10:00:00Z", offset=None, properties={"s2:processing_baseline": "04.00"})
+    job = plan_composite(request(write_archive(tmp_path, [old, new]), boa_offset_dn=-1000.0), Settings())
+    assert {s.id: s.scalings["B02"].offset_dn for s in job.selection.scenes} == {"A": 0.0, "B": -1000.0}
+
+
+def test_granule_in_two_parts_of_one_baseline_keeps_both(tmp_path):
+    rng = np.random.default_rng(51)
+    same = {"s2:datatake_id": "GS2A_1_2_N05.00", "grid:code": "MGRS-32UNB", "s2:processing_baseline": "05.00"}
+    parts = [random_scene(rng, f"S_{i}", "2021-04-05T10:00:00Z", properties=same) for i in (0, 1)]
+    job = plan_composite(request(write_archive(tmp_path, parts)), Settings())
+    assert [s.id for s in job.selection.overpasses[0].scenes] == ["S_0", "S_1"]
+    assert job.selection.rejected == {}
+
+
+def test_shifted_scenes_are_said_to_be_warped(tmp_path):
+    rng = np.random.default_rng(52)
+    for name, shift, word in (("on", 0.0, "none"), ("off", 10.0, "warped once")):
+        origin = (600_000.0 + shift, 5_700_000.0)
+        catalog = write_archive(tmp_path / name, [random_scene(rng, "S", "2021-04-05T10:00:00Z", origin=origin)])
+        made(plan_composite(request(catalog), Settings()), tmp_path / name / "out")
+        assert word in json.loads((tmp_path / name / "out" / "lineage.json").read_text())["warping"]
+
+
+@pytest.mark.parametrize("crs", ["EPSG:2263", "EPSG:4326"])
+def test_only_metres(tmp_path, crs):
+    catalog = write_archive(tmp_path, [random_scene(np.random.default_rng(0), "X", "2021-03-01T10:00:00Z")])
+    with pytest.raises(InvalidInput, match="in metres"):
+        plan_composite(request(catalog, crs=crs), Settings())
+
+
+def surface(path: Path, values: np.ndarray, nodata: float | None = None) -> Path:
+    transform = rasterio.transform.from_origin(600_000, 5_700_000, 20, 20)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=16, width=16, count=1, crs="EPSG:32632", transform=transform,
+        dtype=values.dtype, nodata=nodata,
+    ) as dataset:  # fmt: skip
+        dataset.write(values, 1)
+    return path
+
+
+def test_surfaces_that_hold_something_else(tmp_path):
+    catalog = write_archive(tmp_path, [random_scene(np.random.default_rng(0), "X", "2021-03-01T10:00:00Z")])
+    scaled = surface(tmp_path / "t.tif", np.full((16, 16), 2065, np.int16))
+    crops = surface(tmp_path / "c.tif", np.full((16, 16), 1200, np.int16))
+    for change, message in (({"threshold": scaled}, "range"), ({"land_cover": crops}, "WorldCover")):
+        with pytest.raises(InvalidRaster, match=message):
+            made(plan_composite(request(catalog, **change), Settings()), tmp_path / "out")
+
+
+@pytest.mark.parametrize("nodata", [None, 0])
+def test_code_0_of_land_cover_is_a_class_even_as_nodata(tmp_path, nodata):
+    catalog = write_archive(tmp_path, [random_scene(np.random.default_rng(0), "X", "2021-03-01T10:00:00Z")])
+    codes = np.where(np.arange(16) < 8, 0, 40).astype(np.uint8)[np.newaxis].repeat(16, axis=0)
+    cover = surface(tmp_path / "c.tif", codes, nodata)
+    _, found = made(plan_composite(request(catalog, land_cover=cover), Settings()), tmp_path / "out")
+    assert (found["MASK"][0][:, :8] == 3).all()
+    assert (found["MASK"][0][:, 8:] != 3).all()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"coordinates": [[[', '"coordinates": ["x", [['),
+        ('"proj:transform": [20.0', '"proj:transform": ["twenty"'),
+        ('"raster:scale": 0.0001', '"raster:scale": "abc"'),
+        ('"bands": [{', '"bands": ["abc", {'),
+    ],
+)
+def test_items_that_are_odd_are_named(tmp_path, old, new):
+    catalog = write_archive(tmp_path, [random_scene(np.random.default_rng(0), "X", "2021-03-01T10:00:00Z")])
+    item = catalog.parent / "s2" / "X" / "X.json"
+    assert old in item.read_text()
+    item.write_text(item.read_text().replace(old, new))
+    with pytest.raises((InvalidInput, NotFound), match="X"):
+        plan_composite(request(catalog), Settings())
+
+
+def test_catalog_that_links_to_itself(tmp_path):
+    catalog = write_archive(tmp_path, [random_scene(np.random.default_rng(0), "X", "2021-03-01T10:00:00Z")])
+    document = json.loads(catalog.read_text())
+    document["links"].append({"rel": "child", "href": "./catalog.json"})
+    catalog.write_text(json.dumps(document))
+    with pytest.raises(InvalidInput, match="cannot be read as STAC"):
+        plan_composite(request(catalog), Settings())
+
+
+@pytest.mark.parametrize(
+    ("licence", "expected"), [("proprietary", "CC-BY-NC-SA-4.0"), ("CC-BY-SA-4.0", "CC-BY-SA-4.0")]
+)
+def test_licence_of_the_scenes_is_followed(tmp_path, licence, expected):
+    catalog = write_archive(tmp_path, [random_scene(np.random.default_rng(0), "X", "2021-03-01T10:00:00Z")])
+    collection = catalog.parent / "s2" / "collection.json"
+    collection.write_text(collection.read_text().replace('"license": "other"', f'"license": "{licence}"'))
+    record, _ = made(plan_composite(request(catalog), Settings()), tmp_path / "out")
+    assert record.licence == expected
+
+
+def test_licence_that_nobody_knows_is_refused(tmp_path):
+    catalog = write_archive(tmp_path, [random_scene(np.random.default_rng(0), "X", "2021-03-01T10:00:00Z")])
+    collection = catalog.parent / "s2" / "collection.json"
+    collection.write_text(collection.read_text().replace('"license": "other"', '"license": "ODbL-1.0"'))
+    with pytest.raises(LicenceConflict, match=r"ODbL-1\.0"):
+        plan_composite(request(catalog), Settings())

@@ -114,7 +114,7 @@ def test_product_of_the_store_comes_back_to_a_new_folder(archive, tmp_path):
         (["--crs", "EPSG:0"], "no coordinate reference system"),
         (["--resolution", "30"], "--resolution 20"),
         (["--tile", "x"], "no tile"),
-        (["--max-cloud", "101"], "--max-cloud-percent"),
+        (["--max-cloud", "101"], "--max-cloud"),
         (["--landcover", "missing.tif"], "missing.tif"),
     ],
 )
@@ -130,7 +130,9 @@ def test_missing_source_and_usage(tmp_path, capsys):
     assert run(["composite", str(tmp_path / "none.json"), str(tmp_path / "out"), "--threshold", "0.2"]) == 1
     assert "no catalog" in one_line(capsys.readouterr().err)
     assert run(["composite", "x"]) == 2
-    assert "Traceback" not in capsys.readouterr().err
+    assert "--help" in one_line(capsys.readouterr().err)
+    assert run(["compost"]) == 2
+    assert "compost" in one_line(capsys.readouterr().err)
     assert run(["--version"]) == 0
 
 
@@ -239,3 +241,23 @@ def test_interrupted_run_and_the_next_one(long_archive, tmp_path, number, status
     assert not list(tmp_path.glob(".cup4soil-part-*"))
     catalog = pystac.Catalog.from_file(str(store / "catalog" / "catalog.json"))
     assert len(list(catalog.get_items(recursive=True))) == 1
+
+
+def test_setting_that_is_wrong(archive, tmp_path, capsys, monkeypatch):
+    for name, value in (("CUP4SOIL_THREADS", "many"), ("CUP4SOIL_DATA_POLICY", "nonsense")):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert run(["composite", str(archive), str(tmp_path / "out"), "--threshold", "0.2"]) == 2
+            assert name in one_line(capsys.readouterr().err)
+
+
+def test_another_data_policy_makes_another_product(archive, tmp_path, capsys, monkeypatch):
+    """A licence that was corrected is never answered with the product under the old one."""
+    arguments = ["composite", str(archive), "--threshold", "0.2", "--json", "--store", str(tmp_path / "store")]
+    found = []
+    for policy in ("CC-BY-NC-SA-4.0", "CC-BY-4.0"):
+        monkeypatch.setenv("CUP4SOIL_DATA_POLICY", policy)
+        assert run([*arguments, str(tmp_path / policy.lower())]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert [each["licence"] for each in found] == ["CC-BY-NC-SA-4.0", "CC-BY-4.0"]
+    assert found[0]["product"] != found[1]["product"]
