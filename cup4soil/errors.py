@@ -75,6 +75,17 @@ _OS_REASONS = {
 
 
 @contextmanager
+def reading(source: Path, kind: type[Cup4soilError] = InvalidInput) -> Iterator[None]:
+    """Turn the operating system's refusals while reading ``source`` into ``kind``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise kind(f"{source} cannot be read: {error.strerror or error}", "give what you may read") from error
+
+
+@contextmanager
 def writing(target: Path) -> Iterator[None]:
     """Turn the operating system's refusals while writing below ``target`` into StoreError."""
     try:

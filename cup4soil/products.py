@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from odc.geo.geobox import GeoBox
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cup4soil.areas import WGS84, footprint
-from cup4soil.errors import NotFound, StoreError
+from cup4soil.errors import NotFound, StoreError, reading
 from cup4soil.grids import Bounds, crs_code, crs_of
 
 RECORD_FILE = "product.json"
@@ -98,8 +98,9 @@ class Source(Frozen):
     properties: Mapping[str, Any] = Field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
-        """What of the source decides the product's identity: not where it happened to lie."""
-        return {"role": self.role, "id": self.id, "version": self.version, "checksum": self.checksum}
+        """What of the source decides the product's identity: content and terms of use, not where it happened to lie."""
+        names = ("role", "id", "version", "checksum", "licence", "attribution")
+        return {name: getattr(self, name) for name in names}
 
 
 class Algorithm(Frozen):
@@ -229,15 +230,24 @@ def read_record(folder: Path) -> ProductRecord:
 
     Raises:
         NotFound: when there is none.
-        StoreError: when it is damaged.
+        StoreError: when it is damaged or must not be read.
     """
     path = folder / RECORD_FILE
-    if not path.is_file():
-        raise NotFound(f"no product in {folder}", f"give a folder that holds {RECORD_FILE}")
+    with reading(path, StoreError):
+        if not path.is_file():
+            raise NotFound(f"no product in {folder}", f"give a folder that holds {RECORD_FILE}")
+        content = path.read_bytes()
     try:
-        return ProductRecord.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        raise StoreError(f"{path} is damaged: {error}", "make the product again") from error
+        return ProductRecord.model_validate_json(content)
+    except ValidationError as error:
+        raise StoreError(f"{path} is damaged: {first_problem(error)}", "make the product again") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing wrong with a document, in one line: ``extent.bbox: Field required``."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def product_id(prefix: str, algorithm: Algorithm, sources: Iterable[Source]) -> str:
@@ -257,8 +267,12 @@ def product_id(prefix: str, algorithm: Algorithm, sources: Iterable[Source]) -> 
 
 
 def file_checksum(path: Path) -> str:
-    """``sha256:...`` of a file's content, read in pieces."""
-    with path.open("rb") as stream:
+    """``sha256:...`` of a file's content, read in pieces.
+
+    Raises:
+        InvalidInput: when it cannot be read.
+    """
+    with reading(path), path.open("rb") as stream:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 

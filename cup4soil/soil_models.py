@@ -4,6 +4,7 @@ Nothing in it is code: arrays are read without pickle, and every index is checke
 """
 
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from cup4soil.depths import Depth
-from cup4soil.errors import Cup4soilError, InvalidInput, NotFound
+from cup4soil.errors import Cup4soilError, InvalidInput, NotFound, reading
 from cup4soil.methods.applicability import Applicability
 from cup4soil.methods.features import Encoding
 from cup4soil.methods.forest import QuantileForest
-from cup4soil.products import Frozen, ProductRecord, Source, file_checksum, read_record
+from cup4soil.products import Frozen, ProductRecord, Source, file_checksum, first_problem, read_record
 from cup4soil.properties import SoilProperty
 
 ARRAYS_FILE = "model.npz"
@@ -158,22 +159,24 @@ def load_model(folder: Path) -> SoilModel:
         InvalidInput: when it is damaged, of another format, or its parts contradict each other.
     """
     for name in (DESCRIPTION_FILE, ARRAYS_FILE):
-        if not (folder / name).is_file():
+        with reading(folder / name):
+            found = (folder / name).is_file()
+        if not found:
             raise NotFound(f"no model in {folder}: {name} is missing", "give the folder that training wrote")
     description = _read_description(folder / DESCRIPTION_FILE)
     if file_checksum(folder / ARRAYS_FILE) != description.arrays_checksum:
         raise _damaged(folder / ARRAYS_FILE, f"it is not the file that {DESCRIPTION_FILE} describes")
-    arrays = _read_arrays(folder / ARRAYS_FILE)
-    forest = QuantileForest.from_arrays(_part(arrays, _FOREST))
-    applicability = Applicability.from_arrays(_part(arrays, _APPLICABILITY))
+    forest, applicability = _read_parts(folder / ARRAYS_FILE)
     model = SoilModel(_read_record(folder), description, forest, applicability)
     _check(model, folder)
     return model
 
 
 def _read_description(path: Path) -> ModelDescription:
+    with reading(path):
+        content = path.read_bytes()
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     version = document.get("format_version") if isinstance(document, dict) else None
@@ -182,11 +185,20 @@ def _read_description(path: Path) -> ModelDescription:
             f"{path} has format version {version!r}", f"this version reads {FORMAT_VERSION}; train again"
         )
     try:
-        return ModelDescription.model_validate_json(path.read_bytes())
+        return ModelDescription.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _damaged(path, f"{where}: {first['msg']}") from error
+        raise _damaged(path, first_problem(error)) from error
+
+
+def _read_parts(path: Path) -> tuple[QuantileForest, Applicability]:
+    arrays = _read_arrays(path)
+    try:
+        return (
+            QuantileForest.from_arrays(_part(arrays, _FOREST)),
+            Applicability.from_arrays(_part(arrays, _APPLICABILITY)),
+        )
+    except InvalidInput as error:
+        raise _damaged(path, error.problem) from error
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -226,6 +238,10 @@ def _check(model: SoilModel, folder: Path) -> None:
         raise _damaged(folder, f"it holds {description.id} under the record of {model.record.id}")
     if description.features != description.encoding.features or set(description.levels) - set(description.covariates):
         raise _damaged(folder / DESCRIPTION_FILE, "its features do not follow from its covariates")
+    stated, found = description.applicability_threshold, model.applicability.threshold
+    # It follows from the arrays by arithmetic that may round otherwise on another machine.
+    if not math.isclose(stated, found, rel_tol=1e-6):
+        raise _damaged(folder, f"{DESCRIPTION_FILE} states the threshold {stated:g} where the arrays give {found:g}")
     count = len(description.features)
     if model.forest.importance.size != count or model.applicability.weights.size != count:
         raise _damaged(folder, f"its arrays are not for {count} features")

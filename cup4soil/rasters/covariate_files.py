@@ -1,6 +1,5 @@
 """Finding covariate rasters: a folder, a product, one GeoTIFF or a STAC item, and the names of what they hold."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,8 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from cup4soil.errors import InvalidRaster, NotFound
-from cup4soil.products import RECORD_FILE, Layer, Period, ProductRecord, SourceRole, read_record
+from pydantic import ValidationError
+
+from cup4soil.errors import InvalidRaster, NotFound, reading
+from cup4soil.products import RECORD_FILE, Layer, Period, ProductRecord, SourceRole, first_problem, read_record
+from cup4soil.rasters.covariate_items import StacAsset, StacItem
 from cup4soil.rasters.reading import RasterInfo, raster_info
 
 _SUFFIXES = frozenset({".tif", ".tiff"})
@@ -36,7 +38,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class CovariateFile:
-    """A raster file and the covariates taken from it: ``names`` of the ``bands`` (counted from 1)."""
+    """A raster file and the covariates taken from it: ``names`` of the ``bands`` (counted from 1).
+
+    ``claimed_checksum`` is what a STAC item says of the file, and is held against it. ``stated_checksum`` is what
+    a store vouches for that wrote the file itself, and is taken as it is.
+    """
 
     path: Path
     names: tuple[str, ...]
@@ -45,6 +51,7 @@ class CovariateFile:
     origin: Origin
     categorical: bool = False
     stated_checksum: str | None = None
+    claimed_checksum: str | None = None
 
     @property
     def source_key(self) -> str:
@@ -65,6 +72,7 @@ def find_covariates(paths: Iterable[Path]) -> list[CovariateFile]:
     Raises:
         NotFound: when a path does not exist or holds no raster.
         InvalidRaster: when a file cannot be used, is remote, or two covariates have one name.
+        StoreError: when the record of a product is damaged.
     """
     files = [each for path in paths for each in _files_of(path)]
     if not files:
@@ -83,6 +91,11 @@ def find_covariates(paths: Iterable[Path]) -> list[CovariateFile]:
 
 def _files_of(path: Path) -> list[CovariateFile]:
     _refuse_remote(str(path), str(path))
+    with reading(path, InvalidRaster):
+        return _local_files(path)
+
+
+def _local_files(path: Path) -> list[CovariateFile]:
     if path.is_dir():
         return _product_files(path) if (path / RECORD_FILE).is_file() else _folder_files(path)
     if not path.is_file():
@@ -149,36 +162,31 @@ def _is_item_of_product(path: Path) -> bool:
 
 
 def _item_files(path: Path) -> list[CovariateFile]:
-    item = _read_item(path)
-    origin = _item_origin(item, path)
-    assets = {key: asset for key, asset in item["assets"].items() if _is_raster(asset)}
+    try:
+        item = StacItem.model_validate_json(path.read_bytes())
+        origin = _item_origin(item, path)
+    except ValidationError as error:
+        raise InvalidRaster(
+            f"{path} is no STAC item that can be used: {first_problem(error)}", "give a STAC item or a GeoTIFF"
+        ) from error
+    assets = {key: asset for key, asset in item.assets.items() if _is_raster(asset)}
     if not assets:
         raise NotFound(f"STAC item {path} has no raster asset", "give an item with GeoTIFF assets")
     return [_asset_file(path, key, asset, origin) for key, asset in assets.items()]
 
 
-def _read_item(path: Path) -> dict[str, Any]:
-    try:
-        item = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InvalidRaster(f"{path} is no STAC item: {error}", "give a STAC item or a GeoTIFF") from error
-    if not isinstance(item, dict) or item.get("type") != "Feature" or not isinstance(item.get("assets"), dict):
-        raise InvalidRaster(f"{path} is no STAC item", "give a STAC item, not a catalogue or collection")
-    return item
-
-
-def _item_origin(item: Mapping[str, Any], path: Path) -> Origin:
-    properties = item.get("properties") or {}
+def _item_origin(item: StacItem, path: Path) -> Origin:
+    said = item.properties
     return Origin(
         "covariate",
-        str(item.get("id") or path.stem),
-        str(properties.get("title") or ""),
-        properties.get("version"),
-        _public_licence(properties.get("license")),
-        properties.get("attribution"),
-        _item_period(properties),
-        properties.get("cup4soil:simulated") is True,
-        {"collection": item["collection"]} if item.get("collection") else {},
+        item.id or path.stem,
+        said.title or "",
+        said.version,
+        _public_licence(said.license),
+        said.attribution,
+        _item_period(item),
+        said.simulated is True,
+        {"collection": item.collection} if item.collection else {},
     )
 
 
@@ -187,50 +195,45 @@ def _public_licence(licence: str | None) -> str | None:
     return None if licence in {None, "other", "proprietary", "various"} else licence
 
 
-def _item_period(properties: Mapping[str, Any]) -> Period | None:
-    start = properties.get("start_datetime") or properties.get("datetime")
-    end = properties.get("end_datetime") or properties.get("datetime")
-    return Period.model_validate({"start": start, "end": end}) if start and end else None
+def _item_period(item: StacItem) -> Period | None:
+    start, end = item.properties.start or item.properties.instant, item.properties.end or item.properties.instant
+    return Period(start=start, end=end) if start and end else None
 
 
-def _is_raster(asset: object) -> bool:
-    if not isinstance(asset, Mapping) or not isinstance(asset.get("href"), str):
+def _is_raster(asset: StacAsset) -> bool:
+    if {"thumbnail", "overview"} & set(asset.roles or ()):
         return False
-    if {"thumbnail", "overview"} & set(asset.get("roles") or ()):
-        return False
-    media = asset.get("type")
-    if media is None:
-        return Path(urlsplit(asset["href"]).path).suffix.lower() in _SUFFIXES
-    return str(media).startswith(("image/tiff", "image/vnd.stac.geotiff"))
+    if asset.type is None:
+        return Path(urlsplit(asset.href).path).suffix.lower() in _SUFFIXES
+    return asset.type.startswith(("image/tiff", "image/vnd.stac.geotiff"))
 
 
-def _asset_file(item: Path, key: str, asset: Mapping[str, Any], origin: Origin) -> CovariateFile:
-    href = asset["href"]
-    _refuse_remote(href, f"asset {key!r} of {item}")
-    local = unquote(urlsplit(href).path) if href.startswith("file:") else href
+def _asset_file(item: Path, key: str, asset: StacAsset, origin: Origin) -> CovariateFile:
+    _refuse_remote(asset.href, f"asset {key!r} of {item}")
+    local = unquote(urlsplit(asset.href).path) if asset.href.startswith("file:") else asset.href
     path = item.parent / local
     info = raster_info(path)
     band_names = (key,) if len(info.names) == 1 else _stated_bands(asset, info)
-    names = tuple(field_name(key, name) for name in band_names)
-    categorical = bool(asset.get("classification:classes"))
     return CovariateFile(
-        path, names, _all_bands(info), info, origin, categorical, _multihash(asset.get("file:checksum"))
+        path,
+        tuple(field_name(key, name) for name in band_names),
+        _all_bands(info),
+        info,
+        origin,
+        categorical=bool(asset.classes),
+        claimed_checksum=_multihash(asset.checksum),
     )
 
 
-def _stated_bands(asset: Mapping[str, Any], info: RasterInfo) -> tuple[str, ...]:
-    bands = asset.get("bands") or asset.get("eo:bands") or []
-    stated = tuple(band.get("name") for band in bands if isinstance(band, Mapping))
-    if len(stated) == len(info.names) and all(stated):
-        return tuple(str(name) for name in stated)
-    return info.names
+def _stated_bands(asset: StacAsset, info: RasterInfo) -> tuple[str, ...]:
+    stated = tuple(band.name for band in asset.bands or asset.eo_bands or () if band.name)
+    return stated if len(stated) == len(info.names) else info.names
 
 
-def _multihash(text: object) -> str | None:
+def _multihash(text: str | None) -> str | None:
     """``sha256:...`` of a multihash in hexadecimal, None for another hash function."""
-    if isinstance(text, str) and re.fullmatch(r"1220[0-9a-f]{64}", text):
-        return f"sha256:{text[4:]}"
-    return None
+    found = re.fullmatch(r"1220([0-9a-f]{64})", text or "", re.IGNORECASE)
+    return f"sha256:{found[1].lower()}" if found else None
 
 
 def _all_bands(info: RasterInfo) -> tuple[int, ...]:

@@ -113,7 +113,12 @@ class CovariateStack:
         return values
 
     def sources(self) -> tuple[Source, ...]:
-        """What the covariates come from: one source per product, item or plain file, with its SHA-256."""
+        """What the covariates come from: one source per product, item or plain file, with its SHA-256.
+
+        Raises:
+            InvalidRaster: when a file is not the one that its STAC item describes.
+            InvalidInput: when a file cannot be read.
+        """
         keys = dict.fromkeys(file.source_key for file in self.files)
         return tuple(_source([file for file in self.files if file.source_key == key]) for key in keys)
 
@@ -245,7 +250,11 @@ def _narrow(file: CovariateFile, wanted: set[str]) -> CovariateFile:
 
 def _source(files: Sequence[CovariateFile]) -> Source:
     origin: Origin = files[0].origin
-    checksums = {file.path.name: file.stated_checksum or file_checksum(file.path) for file in files}
+    shared = {name for name, count in Counter(file.path.name for file in files).items() if count > 1}
+    checksums = {
+        f"{file.path.name} ({file.names[0]})" if file.path.name in shared else file.path.name: _checksum(file)
+        for file in files
+    }
     names = [name for file in files for name in file.names]
     return Source(
         role=origin.role,
@@ -257,6 +266,19 @@ def _source(files: Sequence[CovariateFile]) -> Source:
         attribution=origin.attribution,
         properties={**origin.properties, "covariates": names, "files": checksums},
     )
+
+
+def _checksum(file: CovariateFile) -> str:
+    """SHA-256 of a file, which a STAC item's claim does not replace."""
+    if file.stated_checksum is not None:
+        return file.stated_checksum
+    found = file_checksum(file.path)
+    if file.claimed_checksum not in (None, found):
+        raise InvalidRaster(
+            f"{file.path} is not the file that its STAC item describes: its content has another checksum",
+            "fetch the file again, or mend file:checksum in the item",
+        )
+    return found
 
 
 def _joint(checksums: dict[str, str]) -> str:

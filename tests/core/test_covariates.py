@@ -15,7 +15,7 @@ from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.transform import from_origin
 
-from cup4soil.errors import InvalidRaster, NotFound
+from cup4soil.errors import InvalidRaster, NotFound, StoreError
 from cup4soil.grids import Window
 from cup4soil.products import Algorithm, Band, Extent, Layer, Period, ProductRecord, file_checksum
 from cup4soil.rasters.covariate_files import field_name
@@ -271,9 +271,9 @@ def write_item(folder: Path, assets: dict[str, Any], **properties: Any) -> Path:
 
 
 def test_a_stac_item_gives_its_local_rasters(tmp_path: Path) -> None:
-    write_raster(tmp_path / "data" / "x.tif", np.stack([field(1), field(2)]))
+    path = write_raster(tmp_path / "data" / "x.tif", np.stack([field(1), field(2)]))
     tiff = {"type": "image/tiff; application=geotiff; profile=cloud-optimized"}
-    digest = "1220" + "ab" * 32
+    digest = "1220" + file_checksum(path).removeprefix("sha256:")
     assets = {
         "SRC": {"href": "./data/x.tif", **tiff, "bands": [{"name": "B02"}, {"name": "B03"}], "file:checksum": digest},
         "thumbnail": {"href": "./t.png", "type": "image/png"},
@@ -283,9 +283,87 @@ def test_a_stac_item_gives_its_local_rasters(tmp_path: Path) -> None:
     stack = CovariateStack.open([item])
     (source,) = stack.sources()
     assert stack.names == ("SRC_B02", "SRC_B03")
-    assert (source.id, source.checksum, source.licence) == ("scene", f"sha256:{'ab' * 32}", "CC-BY-4.0")
+    assert (source.id, source.checksum, source.licence) == ("scene", file_checksum(path), "CC-BY-4.0")
     assert stack.simulated
     assert stack.period == Period(start=start, end=start)
+
+
+def test_a_stated_checksum_is_held_against_the_file(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "x.tif", field(1))
+    digest = "1220" + file_checksum(path).removeprefix("sha256:").upper()
+    item = write_item(tmp_path, {"x": {"href": "x.tif", "type": "image/tiff", "file:checksum": digest}})
+    assert CovariateStack.open([item]).sources()[0].checksum == file_checksum(path)
+    write_raster(path, field(2))
+    with pytest.raises(InvalidRaster, match=r"x\.tif is not the file that its STAC item describes"):
+        CovariateStack.open([item]).sources()
+
+
+def test_a_checksum_of_another_function_leaves_the_files_own(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "x.tif", field(1))
+    item = write_item(tmp_path, {"x": {"href": "x.tif", "type": "image/tiff", "file:checksum": "d50110" + "00" * 16}})
+    assert CovariateStack.open([item]).sources()[0].checksum == file_checksum(path)
+
+
+def test_assets_of_one_file_name_both_count_for_the_checksum(tmp_path: Path) -> None:
+    paths = [write_raster(tmp_path / name / "x.tif", field(1)) for name in "ab"]
+    item = write_item(tmp_path, {name: {"href": f"{name}/x.tif", "type": "image/tiff"} for name in "ab"})
+    found = set()
+    for path in (None, *paths):
+        if path is not None:
+            write_raster(path, field(2))
+        found.add(CovariateStack.open([item]).sources()[0].checksum)
+    assert len(found) == 3
+
+
+ODD_ASSETS = {"x": {"href": "x.tif", "type": "image/tiff"}}
+
+
+@pytest.mark.parametrize(
+    ("assets", "properties", "where"),
+    [
+        ({"roles": 5}, {}, r"assets\.x\.roles"),
+        ({"bands": [3]}, {}, r"assets\.x\.bands"),
+        ({"bands": [{"name": 4}]}, {}, r"assets\.x\.bands"),
+        ({"href": 3}, {}, r"assets\.x\.href"),
+        ({"type": ["image/tiff"]}, {}, r"assets\.x\.type"),
+        ({"file:checksum": 7}, {}, r"assets\.x\.file:checksum"),
+        ({"classification:classes": 1}, {}, r"assets\.x\.classification:classes"),
+        ({}, {"version": 3}, r"properties\.version"),
+        ({}, {"license": {}}, r"properties\.license"),
+        ({}, {"attribution": ["a"]}, r"properties\.attribution"),
+        ({}, {"datetime": "last summer"}, r"properties\.datetime"),
+        ({}, {"datetime": 5}, r"properties\.datetime"),
+        ({}, {"datetime": "2020-01-01T00:00:00"}, "a period needs times with a zone"),
+        ({}, {"start_datetime": "2021-01-01T00:00:00Z", "end_datetime": "2020-01-01T00:00:00Z"}, "after its end"),
+    ],
+)
+def test_an_item_with_odd_types_is_one_clear_line(
+    tmp_path: Path, assets: dict[str, Any], properties: dict[str, Any], where: str
+) -> None:
+    write_raster(tmp_path / "x.tif", field(1))
+    item = write_item(tmp_path, {"x": ODD_ASSETS["x"] | assets}, **properties)
+    with pytest.raises(InvalidRaster, match=rf"item\.json is no STAC item that can be used: .*{where}") as caught:
+        CovariateStack.open([item]).sources()
+    assert "\n" not in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["item.json", ".", "product.json"])
+def test_what_must_not_be_read_is_named(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may run as a user who may read everything, so that the refusal itself is made here."""
+    (tmp_path / "item.json").write_text("{}")
+    if name == "product.json":
+        (tmp_path / name).write_text("{}")
+
+    def refuse(path: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    given = tmp_path if name == "product.json" else tmp_path / name
+    with pytest.raises(StoreError if name == "product.json" else InvalidRaster, match="Permission denied") as caught:
+        CovariateStack.open([given])
+    assert str(tmp_path / name) in str(caught.value)
 
 
 def test_a_remote_asset_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Records, identities and licences."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from odc.geo.crs import CRS
 from pydantic import ValidationError
 
-from cup4soil.errors import LicenceConflict, NotFound, StoreError
+from cup4soil.errors import InvalidInput, LicenceConflict, NotFound, StoreError
 from cup4soil.grids import Bounds, aligned_geobox
 from cup4soil.licences import derived_licence, licence_url
 from cup4soil.products import (
@@ -61,6 +62,37 @@ def test_record_survives_its_file(tmp_path):
     one = record()
     one.write(tmp_path)
     assert read_record(tmp_path) == one
+
+
+@pytest.mark.parametrize("terms", [{"licence": "CC-BY-SA-4.0"}, {"attribution": "the field team"}])
+def test_other_terms_of_a_source_make_another_product(terms):
+    given = {"checksum": "sha256:1", "licence": "CC-BY-4.0", "attribution": "someone"}
+    assert product_id("p", ALGORITHM, [source("s", **given)]) != product_id(
+        "p", ALGORITHM, [source("s", **(given | terms))]
+    )
+
+
+def test_a_damaged_record_is_told_in_one_short_line(tmp_path):
+    (tmp_path / "product.json").write_text('{"id": 3, "kind": "painting", "extent": []}')
+    with pytest.raises(StoreError) as caught:
+        read_record(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'product.json'} is damaged: id: Input should be a valid string; make the product again"
+    )
+
+
+def test_a_file_that_must_not_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "product.json").write_text("{}")
+
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(StoreError, match=r"product\.json cannot be read: Permission denied"):
+        read_record(tmp_path)
+    with pytest.raises(InvalidInput, match=r"product\.json cannot be read: Permission denied"):
+        file_checksum(tmp_path / "product.json")
 
 
 def test_missing_and_damaged_records(tmp_path):
