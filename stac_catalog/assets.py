@@ -8,7 +8,8 @@ from typing import Any
 
 import pystac
 
-from cup4soil.products import Band, Document, Layer, ProductRecord
+from cup4soil.grids import parse_crs
+from cup4soil.products import Document, Extent, Layer, ProductRecord
 from stac_catalog.lineage import LINEAGE_FILE
 
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -32,8 +33,17 @@ class FileFacts:
         return cls(path.stat().st_size, _SHA256_MULTIHASH + digest)
 
 
+def metres_per_cell(extent: Extent) -> float | None:
+    """Edge of a cell in metres, whatever the unit of the projected CRS; None in degrees and without a grid."""
+    if extent.crs is None or extent.resolution_m is None:
+        return None
+    crs = parse_crs(extent.crs)
+    factor = crs.proj.axis_info[0].unit_conversion_factor if crs.projected else 0.0
+    return extent.resolution_m * factor if factor > 0 else None
+
+
 def layer_asset(layer: Layer, resolution_m: float | None) -> pystac.Asset:
-    """Asset of a raster layer; its key is the layer's name."""
+    """Asset of a raster layer with cells of ``resolution_m``, if in metres; its key is the layer's name."""
     asset = pystac.Asset(f"./{layer.file}", layer.title, layer.description, COG, list(layer.roles))
     asset.extra_fields.update(layer_fields(layer, resolution_m, statistics=True))
     return asset
@@ -41,7 +51,7 @@ def layer_asset(layer: Layer, resolution_m: float | None) -> pystac.Asset:
 
 def layer_fields(layer: Layer, resolution_m: float | None, *, statistics: bool) -> dict[str, Any]:
     """Fields that describe what is in a layer; also for ``item_assets``, where statistics make no sense."""
-    bands = [_band(band, layer) for band in layer.bands]
+    bands = [_band(layer, index) for index in range(len(layer.bands))]
     if resolution_m is not None:
         for band in bands:
             band["raster:spatial_resolution"] = resolution_m
@@ -78,7 +88,8 @@ def product_assets(record: ProductRecord, folder: Path) -> dict[str, pystac.Asse
 
     Those of the register are among them where their files exist and the producer has none of the name.
     """
-    assets = {layer.name: layer_asset(layer, record.extent.resolution_m) for layer in record.layers}
+    resolution = metres_per_cell(record.extent)
+    assets = {layer.name: layer_asset(layer, resolution) for layer in record.layers}
     assets |= {document.name: document_asset(document) for document in record.documents}
     for key, asset in own_assets().items():
         if key not in assets and (folder / asset.href).is_file():
@@ -89,7 +100,8 @@ def product_assets(record: ProductRecord, folder: Path) -> dict[str, pystac.Asse
     return assets
 
 
-def _band(band: Band, layer: Layer) -> dict[str, Any]:
+def _band(layer: Layer, index: int) -> dict[str, Any]:
+    band = layer.bands[index]
     fields: dict[str, Any] = {"name": band.name, "data_type": layer.dtype, "nodata": layer.nodata, "unit": band.unit}
     if band.description:
         fields["description"] = band.description
@@ -97,7 +109,7 @@ def _band(band: Band, layer: Layer) -> dict[str, Any]:
         fields["eo:common_name"] = band.common_name
     if band.center_wavelength_um is not None:
         fields["eo:center_wavelength"] = band.center_wavelength_um
-    return fields | {"raster:scale": layer.scale, "raster:offset": layer.offset}
+    return fields | {"raster:scale": layer.scale_of(index), "raster:offset": layer.offset}
 
 
 def _classes(layer: Layer) -> list[dict[str, Any]]:

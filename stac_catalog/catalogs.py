@@ -7,11 +7,10 @@ from typing import Any
 
 import pystac
 
-from cup4soil.grids import parse_crs
 from cup4soil.products import Layer, ProductKind, ProductRecord
 from cup4soil.properties import property_codes, soil_property
 from cup4soil.settings import Settings
-from stac_catalog.assets import COG, layer_fields, own_assets
+from stac_catalog.assets import COG, layer_fields, metres_per_cell, own_assets
 from stac_catalog.stac import declared_extensions, licence_link, providers
 
 CATALOG_ID = "cup4soil"
@@ -24,17 +23,18 @@ _TITLES: dict[ProductKind, str] = {
     "model": "Models of soil properties",
     "samples": "Soil samples",
 }
+# Only what is true of every product of the kind; what an item holds and how good it is, it says itself.
 _DESCRIPTIONS: dict[ProductKind, str] = {
     "composite": (
-        "Reflectance of bare soil from Sentinel-2 scenes of several years: mean, standard deviation and confidence "
-        "interval of the dates on which the soil was bare, the same of all valid dates, and how often it was bare."
+        "Reflectance of bare soil from Sentinel-2 scenes, with statistics of the observations in which the soil was "
+        "bare and of all valid ones. Each item states its period, its scenes and its limitations."
     ),
     "soil-map": (
-        "Predictions with their uncertainty: mean, quantiles that bound a calibrated 90 % interval, the interval's "
-        "width, and where the model is applicable."
+        "Predictions of a soil property with their uncertainty: mean and quantiles of the predictive distribution, "
+        "and where the model is applicable. Each item states how it was validated and its limitations."
     ),
-    "model": "Models that predict a soil property, with their validation by random and by spatially blocked folds.",
-    "samples": "Sets of soil samples that models were trained on or validated with.",
+    "model": "Models that predict a soil property. Each item states its figures of validation and its limitations.",
+    "samples": "Sets of soil samples.",
 }
 
 
@@ -53,7 +53,7 @@ class Entry:
     start: datetime
     end: datetime
     crs: str | None
-    resolution: float | None
+    resolution: float | None  # in metres
     simulated: bool
     layers: tuple[Layer, ...]
 
@@ -73,7 +73,7 @@ class Entry:
             start=record.period.start,
             end=record.period.end,
             crs=extent.crs,
-            resolution=extent.resolution_m,
+            resolution=metres_per_cell(extent),
             simulated=record.simulated,
             layers=tuple(layer.model_copy(update={"statistics": None}) for layer in record.layers),
         )
@@ -112,8 +112,8 @@ def catalog_dict(collections: Iterable[tuple[str, str]], settings: Settings) -> 
         id=CATALOG_ID,
         title=f"Soil products of {settings.organisation}",
         description=(
-            "Bare-soil composites and soil maps with their uncertainty, the models and samples behind them, "
-            "and how each was made."
+            "Register of bare-soil composites, soil maps with their uncertainty, models and soil samples. "
+            "Each item states how it was made and from what."
         ),
     )
     catalog.links = [
@@ -149,9 +149,8 @@ def _extent(entries: Sequence[Entry]) -> pystac.Extent:
 
 
 def _summaries(entries: Sequence[Entry]) -> dict[str, Any]:
-    metric = [e.resolution for e in entries if e.crs is not None and not parse_crs(e.crs).geographic]
     summaries = {
-        "gsd": _distinct(metric),
+        "gsd": _distinct(entry.resolution for entry in entries),
         "proj:code": _distinct(entry.crs for entry in entries if entry.crs and entry.crs.startswith("EPSG:")),
         "cup4soil:kind": _distinct(entry.kind for entry in entries),
         "cup4soil:property": _distinct(entry.property_code for entry in entries),
@@ -162,20 +161,26 @@ def _summaries(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _item_assets(entries: Sequence[Entry]) -> dict[str, Any]:
+    """What the items' assets of one name have in common: fields in which they differ are left out."""
     assets: dict[str, Any] = {}
-    for entry in entries:
-        for layer in entry.layers:
-            if layer.name not in assets:
-                about = {
-                    "type": COG,
-                    "title": layer.title,
-                    "description": layer.description,
-                    "roles": list(layer.roles),
-                }
-                assets[layer.name] = about | layer_fields(layer, None, statistics=False)
+    for layer in (layer for entry in entries for layer in entry.layers):
+        about = {"type": COG, "title": layer.title, "description": layer.description, "roles": list(layer.roles)}
+        fields = about | layer_fields(layer, None, statistics=False)
+        assets[layer.name] = _common(assets.get(layer.name, fields), fields)
     for key, asset in own_assets().items():
         assets.setdefault(key, {name: value for name, value in asset.to_dict().items() if name != "href"})
     return assets
+
+
+def _common(first: Any, second: Any) -> Any:
+    """What two JSON values agree in, None where in nothing; lists of objects are compared one by one."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        shared = {name: _common(first[name], second[name]) for name in first if name in second}
+        return {name: value for name, value in shared.items() if value is not None} or None
+    if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        each = [_common(one, other) for one, other in zip(first, second, strict=True)]
+        return None if None in each else each
+    return first if first == second else None
 
 
 def _field_names(asset: dict[str, Any]) -> set[str]:

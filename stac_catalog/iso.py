@@ -4,8 +4,9 @@ Follows the practice of SoilGrids' records and of INSPIRE's technical guidance o
 2.0), so that soil harvesters read it; valid against the schemas of 2007-04-17, entry gmx/gmx.xsd.
 """
 
-import re
+import math
 from collections.abc import Iterator
+from copy import deepcopy
 from datetime import date
 
 from lxml import etree
@@ -13,9 +14,11 @@ from lxml import etree
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import parse_crs
 from cup4soil.licences import licence_url
-from cup4soil.products import Band, Layer, ProductRecord
+from cup4soil.products import Extent, ProductRecord
 from cup4soil.properties import SoilProperty, property_codes, soil_property
 from cup4soil.settings import Settings
+from stac_catalog.assets import metres_per_cell
+from stac_catalog.iso_contents import contents
 from stac_catalog.iso_elements import (
     NAMESPACES,
     Node,
@@ -31,12 +34,10 @@ from stac_catalog.iso_elements import (
     node,
     number,
     period,
-    real,
     text,
-    unit,
 )
 from stac_catalog.iso_quality import data_quality
-from stac_catalog.lineage import simulation_notice
+from stac_catalog.lineage import abstract, simulation_notice
 
 # What the record is about, in the terms of MD_ScopeCode.
 _SCOPES = {"composite": "dataset", "soil-map": "dataset", "samples": "dataset", "model": "model"}
@@ -82,7 +83,7 @@ def _metadata(record: ProductRecord, settings: Settings) -> Node:
         _grid(record),
         _reference_system(record),
         _identification(record, settings),
-        *_contents(record),
+        *contents(record),
         _distribution(record),
         data_quality(record, scope),
         attributes={"xsi:schemaLocation": _SCHEMA},
@@ -111,8 +112,8 @@ def _responsible(tag: str, settings: Settings, role: str) -> Node:
 
 
 def _grid(record: ProductRecord) -> Node | None:
-    shape, resolution = record.extent.shape, record.extent.resolution_m
-    if shape is None or resolution is None:
+    shape, cell = record.extent.shape, _cell(record.extent)
+    if shape is None:
         return None
     axes = [
         node(
@@ -121,7 +122,7 @@ def _grid(record: ProductRecord) -> Node | None:
                 "gmd:MD_Dimension",
                 code("gmd:dimensionName", "MD_DimensionNameTypeCode", name),
                 integer("gmd:dimensionSize", size),
-                node("gmd:resolution", node("gco:Measure", number(resolution), attributes={"uom": _uom(record)})),
+                None if cell is None else node("gmd:resolution", deepcopy(cell)),
             ),
         )
         for name, size in zip(("row", "column"), shape, strict=True)
@@ -136,8 +137,18 @@ def _grid(record: ProductRecord) -> Node | None:
     return node("gmd:spatialRepresentationInfo", grid)
 
 
-def _uom(record: ProductRecord) -> str:
-    return "deg" if record.extent.crs is not None and parse_crs(record.extent.crs).geographic else "m"
+def _cell(extent: Extent) -> Node | None:
+    """Edge of a cell in metres, or in degrees where the CRS is geographic; None where neither is known."""
+    metres = metres_per_cell(extent)
+    if metres is not None:
+        return node("gco:Measure", number(metres), attributes={"uom": "m"})
+    if extent.crs is None or extent.resolution_m is None:
+        return None
+    crs = parse_crs(extent.crs)
+    if not crs.geographic:
+        return None
+    degrees = extent.resolution_m * math.degrees(crs.proj.axis_info[0].unit_conversion_factor)
+    return node("gco:Angle", number(round(degrees, 12)), attributes={"uom": "deg"})
 
 
 def _reference_system(record: ProductRecord) -> Node | None:
@@ -156,20 +167,18 @@ def _identification(record: ProductRecord, settings: Settings) -> Node:
         "gmd:CI_Citation",
         text("gmd:title", record.title),
         date_of("creation", record.created),
-        text("gmd:edition", record.algorithm.version),
         identifier(record.id),
     )
-    representation = "textTable" if record.extent.shape is None else "grid"
     identification = node(
         "gmd:MD_DataIdentification",
         node("gmd:citation", citation),
-        text("gmd:abstract", " ".join(part for part in (simulation_notice(record), record.abstract) if part)),
+        text("gmd:abstract", abstract(record)),
         *(text("gmd:credit", credit) for credit in record.attribution),
         code("gmd:status", "MD_ProgressCode", "completed"),
         _responsible("gmd:pointOfContact", settings, "pointOfContact"),
         *_keywords(record),
         *_constraints(record),
-        code("gmd:spatialRepresentationType", "MD_SpatialRepresentationTypeCode", representation),
+        _representation(record),
         _resolution(record),
         language("gmd:language"),
         code("gmd:characterSet", "MD_CharacterSetCode", "utf8"),
@@ -177,6 +186,14 @@ def _identification(record: ProductRecord, settings: Settings) -> Node:
         _extent(record),
     )
     return node("gmd:identificationInfo", identification)
+
+
+def _representation(record: ProductRecord) -> Node | None:
+    """Kind of spatial data; a model is none."""
+    if record.kind == "model":
+        return None
+    kind = "textTable" if record.extent.shape is None else "grid"
+    return code("gmd:spatialRepresentationType", "MD_SpatialRepresentationTypeCode", kind)
 
 
 def _keywords(record: ProductRecord) -> Iterator[Node]:
@@ -209,12 +226,14 @@ def _constraints(record: ProductRecord) -> Iterator[Node]:
     limits = [*record.limitations, *([simulation_notice(record)] if record.simulated else [])]
     if limits:
         yield _constraint("gmd:MD_Constraints", *(text("gmd:useLimitation", limit) for limit in limits))
+    url = licence_url(record.licence)
+    open_to_all = anchor("gmd:otherConstraints", _NO_ACCESS_LIMITS, "no limitations to public access")
     yield _constraint(
         "gmd:MD_LegalConstraints",
         code("gmd:accessConstraints", "MD_RestrictionCode", "otherRestrictions"),
-        anchor("gmd:otherConstraints", _NO_ACCESS_LIMITS, "no limitations to public access"),
+        # Only a public licence tells that access is open.
+        absent("gmd:otherConstraints", "unknown") if url is None else open_to_all,
     )
-    url = licence_url(record.licence)
     licence = (
         text("gmd:otherConstraints", record.licence)
         if url is None
@@ -233,10 +252,10 @@ def _constraint(tag: str, *content: Node) -> Node:
 
 
 def _resolution(record: ProductRecord) -> Node | None:
-    resolution = record.extent.resolution_m
-    if resolution is None:
+    metres = metres_per_cell(record.extent)
+    if metres is None:
         return None
-    distance = node("gco:Distance", number(resolution), attributes={"uom": _uom(record)})
+    distance = node("gco:Distance", number(metres), attributes={"uom": "m"})
     return node("gmd:spatialResolution", node("gmd:MD_Resolution", node("gmd:distance", distance)))
 
 
@@ -253,46 +272,13 @@ def _extent(record: ProductRecord) -> Node:
     return node("gmd:extent", node("gmd:EX_Extent", box, node("gmd:temporalElement", times)))
 
 
-def _contents(record: ProductRecord) -> Iterator[Node]:
-    for layer in record.layers:
-        kind = "thematicClassification" if layer.categories is not None else "physicalMeasurement"
-        dimensions = [_dimension(band, layer) for band in layer.bands]
-        description = node(
-            "gmd:MD_CoverageDescription",
-            node("gmd:attributeDescription", node("gco:RecordType", f"{layer.name}: {layer.description}")),
-            code("gmd:contentType", "MD_CoverageContentTypeCode", kind),
-            *(node("gmd:dimension", dimension) for dimension in dimensions),
-        )
-        yield node("gmd:contentInfo", description)
-
-
-def _dimension(band: Band, layer: Layer) -> Node:
-    name = node(
-        "gco:MemberName",
-        node("gco:aName", node("gco:CharacterString", band.name)),
-        node("gco:attributeType", node("gco:TypeName", node("gco:aName", node("gco:CharacterString", layer.dtype)))),
-    )
-    described = band.description or layer.title
-    value = f"{described} [{band.unit}], value = stored * {layer.scale:g} + {layer.offset:g}, missing = {layer.nodata}"
-    common = (node("gmd:sequenceIdentifier", name), text("gmd:descriptor", value))
-    if band.center_wavelength_um is None:
-        return node("gmd:MD_RangeDimension", *common)
-    # The unit of a band in ISO 19115 is that of its wavelength.
-    key = "wavelength-" + re.sub(r"[^0-9A-Za-z_.-]", "_", f"{layer.name}-{band.name}")
-    return node(
-        "gmd:MD_Band",
-        *common,
-        unit("gmd:units", "um", key),
-        real("gmd:peakResponse", band.center_wavelength_um),
-        real("gmd:scaleFactor", layer.scale),
-        real("gmd:offset", layer.offset),
-    )
-
-
 def _distribution(record: ProductRecord) -> Node:
-    formats = ["Cloud Optimized GeoTIFF"] * bool(record.layers) + [each.media_type for each in record.documents]
+    # Reports beside the layers are no form in which the data come.
+    formats = ["Cloud Optimized GeoTIFF"] if record.layers else [each.media_type for each in record.documents]
     online = [_online(f"./{layer.file}", layer.title, "download") for layer in record.layers]
-    online += [_online(f"./{document.file}", document.title, "information") for document in record.documents]
+    for document in record.documents:
+        function = "information" if "metadata" in document.roles else "download"
+        online.append(_online(f"./{document.file}", document.title, function))
     online.append(_online(f"./{record.id}.json", "STAC item", "information"))
     options = node("gmd:MD_DigitalTransferOptions", *(node("gmd:onLine", each) for each in online))
     distribution = node(

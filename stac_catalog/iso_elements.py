@@ -102,12 +102,11 @@ def identifier(value: str) -> Node:
 
 
 def unit(tag: str, symbol: str, key: str) -> Node:
-    """Property with a unit of measure; ``key`` is unique in the document."""
+    """Property with a unit of measure, base or derived; ``key`` is unique in the document."""
     definition = node(
-        "gml:BaseUnit",
+        "gml:UnitDefinition",
         node("gml:identifier", symbol, attributes={"codeSpace": "cup4soil:unit"}),
         node("gml:name", symbol),
-        node("gml:unitsSystem", attributes={"xlink:href": "http://unitsofmeasure.org/ucum"}),
         attributes={"gml:id": key},
     )
     return node(tag, definition)

@@ -1,17 +1,21 @@
 """The part of an ISO record on quality: accuracy figures, conformance and lineage."""
 
+import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, date
 
 from cup4soil.products import Measure, ProductRecord, Source
 from stac_catalog.iso_elements import Node, absent, code_value, date_of, identifier, node, number, period, text, unit
-from stac_catalog.lineage import of_role, scene_period, scene_summary, statement
+from stac_catalog.lineage import is_remote, of_role, scene_period, scene_summary, statement
 
 _INSPIRE_RULES = (
     "Commission Regulation (EU) No 1089/2010 of 23 November 2010 implementing Directive 2007/2/EC of the European "
     "Parliament and of the Council as regards interoperability of spatial data sets and services"
 )
 _INSPIRE_RULES_PUBLISHED = date(2010, 12, 8)
+# Support of a figure that tells how many cells have a value, such as "1024 observed cells".
+_CELLS = re.compile(r"\d+ (\w+ )?cells\b")
 _ROLE_NAMES = {
     "samples": "Soil samples",
     "covariate": "Covariate",
@@ -24,7 +28,7 @@ _ROLE_NAMES = {
 
 def data_quality(record: ProductRecord, scope: str) -> Node:
     """``gmd:dataQualityInfo``: one report for each measure, INSPIRE conformance, and the lineage."""
-    reports = [_accuracy(measure, f"quality-unit-{i}") for i, measure in enumerate(record.quality, 1)]
+    reports = [_figure(measure, f"quality-unit-{i}") for i, measure in enumerate(record.quality, 1)]
     return node(
         "gmd:dataQualityInfo",
         node(
@@ -47,7 +51,9 @@ def _levels(scope: str) -> Node | None:
     return node("gmd:levelDescription", description)
 
 
-def _accuracy(measure: Measure, key: str) -> Node:
+def _figure(measure: Measure, key: str) -> Node:
+    """A figure with its unit and support: of completeness where it counts cells, of accuracy else."""
+    counts_cells = _CELLS.match(measure.support) is not None
     result = node(
         "gmd:DQ_QuantitativeResult",
         unit("gmd:valueUnit", measure.unit, key),
@@ -56,7 +62,7 @@ def _accuracy(measure: Measure, key: str) -> Node:
     return node(
         "gmd:report",
         node(
-            "gmd:DQ_QuantitativeAttributeAccuracy",
+            "gmd:DQ_CompletenessOmission" if counts_cells else "gmd:DQ_QuantitativeAttributeAccuracy",
             text("gmd:nameOfMeasure", measure.name),
             text("gmd:measureDescription", measure.description),
             text("gmd:evaluationMethodDescription", measure.support),
@@ -96,13 +102,17 @@ def _lineage(record: ProductRecord) -> Node:
 
 def _step(record: ProductRecord) -> str:
     algorithm = record.algorithm
-    parameters = algorithm.model_dump(mode="json")["parameters"]
+    parameters = {k: v for k, v in algorithm.model_dump(mode="json")["parameters"].items() if v is not None}
     parts = [f"{algorithm.title}, {algorithm.name} {algorithm.version}. {algorithm.description}"]
     if parameters:
-        parts.append("Parameters: " + "; ".join(f"{name} = {value}" for name, value in parameters.items()) + ".")
+        parts.append("Parameters: " + "; ".join(f"{name} = {_said(value)}" for name, value in parameters.items()) + ".")
     if algorithm.references:
         parts.append("References: " + " ".join(algorithm.references))
     return " ".join(parts)
+
+
+def _said(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _sources(record: ProductRecord) -> Iterator[Node]:
@@ -134,7 +144,7 @@ def _source(source: Source) -> Node:
     stated = "; ".join(f"{name} {value}" for name, value in facts.items() if value)
     title = source.title or source.id
     description = f"{_ROLE_NAMES[source.role]}: {title}" + (f" ({stated})" if stated else "")
-    citation = node(
-        "gmd:CI_Citation", text("gmd:title", title), date_of("creation", None), identifier(source.href or source.id)
-    )
+    # A path within the catalog means nothing in the catalogue of a harvester; the id is that of the source's record.
+    name = source.href if source.href is not None and is_remote(source.href) else source.id
+    citation = node("gmd:CI_Citation", text("gmd:title", title), date_of("creation", None), identifier(name))
     return node("gmd:LI_Source", text("gmd:description", description), node("gmd:sourceCitation", citation))

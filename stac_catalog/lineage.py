@@ -34,7 +34,12 @@ def statement(record: ProductRecord) -> str:
 
 def simulation_notice(record: ProductRecord) -> str:
     """A sentence that says so when the product is simulated, else nothing."""
-    return "The input is simulated: the product does not describe a real place." if record.simulated else ""
+    return "Made from simulated input: the product does not describe a real place." if record.simulated else ""
+
+
+def abstract(record: ProductRecord) -> str:
+    """The product's abstract, after a notice where it is simulated."""
+    return " ".join(part for part in (simulation_notice(record), record.abstract) if part)
 
 
 def of_role(record: ProductRecord, role: str) -> tuple[Source, ...]:

@@ -10,13 +10,12 @@ import pystac
 
 from cup4soil import __version__
 from cup4soil.errors import InvalidInput
-from cup4soil.grids import parse_crs
 from cup4soil.licences import licence_url
 from cup4soil.products import Algorithm, ProductRecord, Source
 from cup4soil.settings import Settings
 from stac_catalog import extensions
-from stac_catalog.assets import METADATA_FILE, product_assets
-from stac_catalog.lineage import statement
+from stac_catalog.assets import METADATA_FILE, metres_per_cell, product_assets
+from stac_catalog.lineage import abstract, statement
 from stac_catalog.models import describe_model
 
 # Tells where a source can be seen by anyone, relative to the item or on the web; None where it cannot.
@@ -95,7 +94,7 @@ def _publication(citation: str) -> dict[str, str]:
 def _properties(record: ProductRecord, settings: Settings) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "title": record.title,
-        "description": record.abstract,
+        "description": abstract(record),
         "created": record.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "license": record.licence,
         "providers": providers(settings),
@@ -127,9 +126,8 @@ def _projection(record: ProductRecord) -> dict[str, Any]:
         "proj:transform": list(extent.transform),
         "proj:bbox": list(extent.grid_bbox),
     }
-    # gsd is in metres: it has no meaning on a grid of degrees.
-    metric = not parse_crs(extent.crs).geographic
-    return crs | grid | ({"gsd": extent.resolution_m} if metric else {})
+    metres = metres_per_cell(extent)
+    return crs | grid | ({} if metres is None else {"gsd": metres})
 
 
 def _soil(record: ProductRecord) -> dict[str, Any]:

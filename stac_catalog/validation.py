@@ -19,6 +19,7 @@ from referencing.exceptions import NoSuchResource, Unresolvable
 from cup4soil.errors import Cup4soilError, InvalidInput, NotFound
 from cup4soil.rasters.overview import pyramid
 from cup4soil.rasters.writing import BLOCK_SIZE
+from stac_catalog.agreement import disagreements
 from stac_catalog.assets import COG, FileFacts
 from stac_catalog.catalogs import CATALOG_FILE
 from stac_catalog.extensions import extension_schemas
@@ -144,8 +145,9 @@ class _Check:
         for message in schema_errors(document):
             yield self._problem(path, message)
         yield from self._links(path, document)
+        properties = document.get("properties")
         for key, asset in document.get("assets", {}).items():
-            yield from self._asset(path, key, asset)
+            yield from self._asset(path, key, asset, properties if isinstance(properties, dict) else {})
 
     def _links(self, path: Path, document: Document) -> Iterator[Problem]:
         for link in document.get("links", ()):
@@ -159,7 +161,7 @@ class _Check:
             elif rel in _TRAVERSED:
                 yield from self._document(target)
 
-    def _asset(self, path: Path, key: str, asset: Document) -> Iterator[Problem]:
+    def _asset(self, path: Path, key: str, asset: Document, properties: Document) -> Iterator[Problem]:
         target = self._local(path, str(asset.get("href")))
         if target is None or not target.is_file():
             yield self._problem(path, f"asset {key} has no file: {asset.get('href')}")
@@ -171,6 +173,7 @@ class _Check:
             yield self._problem(path, f"asset {key} differs from its checksum")
         elif asset.get("type") == COG:
             yield from self._raster(target)
+            yield from self._agreement(path, key, target, asset, properties)
         elif _ISO_ROLE in asset.get("roles", ()):
             yield from self._iso(target)
 
@@ -182,6 +185,16 @@ class _Check:
             return
         if max(layout.shape) > BLOCK_SIZE and not (layout.tiled and layout.factors):
             yield self._problem(path, "has no tiles or no overviews, though larger than a block")
+
+    def _agreement(
+        self, path: Path, key: str, target: Path, asset: Document, properties: Document
+    ) -> Iterator[Problem]:
+        """Problems of the item at ``path`` where it states of a raster what is not in the file."""
+        try:
+            for message in disagreements(target, asset, properties):
+                yield self._problem(path, f"asset {key} {message}")
+        except Cup4soilError as error:
+            yield self._problem(target, str(error))
 
     def _iso(self, path: Path) -> Iterator[Problem]:
         try:

@@ -77,8 +77,10 @@ def scenes(count: int = 5) -> tuple[Source, ...]:
     )
 
 
-def composite(folder: Path, *, left: float = 4_321_000, size: int = SIZE, bare: bool = True) -> ProductRecord:
-    """A bare-soil composite with SRC, MREF and MASK in ``folder``."""
+def composite(
+    folder: Path, *, left: float = 4_321_000, size: int = SIZE, bare: bool = True, frequency: bool = False
+) -> ProductRecord:
+    """A bare-soil composite with SRC, MREF and MASK in ``folder``; with ``frequency`` also SFREQ, of mixed scales."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     geobox = grid(left, size)
@@ -86,7 +88,7 @@ def composite(folder: Path, *, left: float = 4_321_000, size: int = SIZE, bare: 
     src = values if bare else np.full_like(values, -10000)
     src[:, :, : size // 2] = -10000
     reflectance = {"nodata": -10000, "scale": 1e-4}
-    layers = (
+    layers = [
         (_layer("SRC", "Mean bare-soil reflectance", bands=bands("SRC"), **reflectance), src),
         (
             _layer("MREF", "Mean reflectance", bands=bands("MREF"), **reflectance),
@@ -103,7 +105,11 @@ def composite(folder: Path, *, left: float = 4_321_000, size: int = SIZE, bare: 
             ),
             rng.integers(1, 4, (1, size, size)),
         ),
-    )
+    ]
+    if frequency:
+        counted = (Band(name="BSF", scale=1e-4), Band(name="BSC"), Band(name="VPC"))
+        sfreq = _layer("SFREQ", "Bare-soil frequency", nodata=-10000, bands=counted)
+        layers.append((sfreq, rng.integers(0, 60, (3, size, size))))
     algorithm = Algorithm(
         name="scmap",
         version="1.0.0",
@@ -124,7 +130,7 @@ def composite(folder: Path, *, left: float = 4_321_000, size: int = SIZE, bare: 
         extent=Extent.of_grid(geobox),
         algorithm=algorithm,
         sources=sources,
-        quality=(_measure("share composited", 50.0, "%"),),
+        quality=(_measure("share composited", 50.0, "%", "1600 observed cells"),),
         licence="CC-BY-SA-4.0",
         attribution=("contains modified Copernicus Sentinel data 2019-2021",),
         limitations=("SRC-CI95 is a half-width by the normal formula.",),
@@ -267,8 +273,8 @@ def _layer(name: str, title: str, **fields: object) -> Layer:
     )
 
 
-def _measure(name: str, value: float, unit: str) -> Measure:
-    return Measure(name=name, value=value, unit=unit, description=f"{name} of the product.", support="cells of 20 m")
+def _measure(name: str, value: float, unit: str, support: str = "spatial folds, 247 samples") -> Measure:
+    return Measure(name=name, value=value, unit=unit, description=f"{name} of the product.", support=support)
 
 
 def _document(name: str, file: str, media_type: str, *roles: str) -> Document:

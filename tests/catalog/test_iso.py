@@ -14,6 +14,7 @@ from cup4soil.settings import Settings
 from stac_catalog.iso import iso_record
 from stac_catalog.iso_elements import NAMESPACES
 from stac_catalog.validation import load_iso_schema
+from tests.catalog import products
 from tests.catalog.conftest import Filled, Made
 
 KINDS = ("composite", "soil-map", "model", "samples")
@@ -110,13 +111,41 @@ class TestContent:
         root = etree.fromstring(iso_record(record, Settings()))
         schema.assertValid(root)
         assert "proprietary" in texts(root, "//gmd:otherConstraints")
+        assert not [each for each in texts(root, "//gmx:Anchor/@xlink:href") if "noLimitations" in each]
+
+    @pytest.mark.parametrize(
+        ("crs", "distance", "uom", "cell"),
+        [("EPSG:2263", [20 * 1200 / 3937], "m", 20 * 1200 / 3937), ("EPSG:4326", [], "deg", 20.0)],
+    )
+    def test_resolution_states_its_unit(
+        self, made: dict[str, Made], schema: etree.XMLSchema, crs: str, distance: list[float], uom: str, cell: float
+    ) -> None:
+        record = made["composite"].record
+        extent = record.extent.model_copy(update={"crs": crs})
+        root = etree.fromstring(iso_record(record.model_copy(update={"extent": extent}), Settings()))
+        schema.assertValid(root)
+        assert [float(each) for each in texts(root, "//gco:Distance[@uom='m']")] == pytest.approx(distance)
+        cells = texts(root, f"//gmd:MD_Dimension/gmd:resolution/*[@uom='{uom}']")
+        assert [float(each) for each in cells] == pytest.approx([cell, cell])
+
+    def test_formats_are_those_of_the_data(self, made: dict[str, Made]) -> None:
+        formats = "//gmd:MD_Format/gmd:name"
+        assert texts(record_of(made, "soil-map"), formats) == ["Cloud Optimized GeoTIFF"]
+        assert "application/octet-stream" in texts(record_of(made, "model"), formats)
 
     def test_figures_of_quality(self, made: dict[str, Made]) -> None:
         root = record_of(made, "soil-map")
         report = "//gmd:DQ_QuantitativeAttributeAccuracy"
         assert texts(root, f"{report}/gmd:nameOfMeasure") == ["RMSE, spatial folds", "PICP90"]
         assert [float(v) for v in texts(root, f"{report}//gco:Record")] == [2.5, 0.91]
-        assert texts(root, f"{report}//gml:BaseUnit/gml:identifier") == ["g/kg", "1"]
+        assert texts(root, f"{report}//gml:UnitDefinition/gml:identifier") == ["g/kg", "1"]
+        assert texts(root, f"{report}/gmd:evaluationMethodDescription") == ["spatial folds, 247 samples"] * 2
+        assert not texts(root, "//gml:BaseUnit")
+
+    def test_share_of_cells_is_completeness_and_no_accuracy(self, made: dict[str, Made]) -> None:
+        root = record_of(made, "composite")
+        assert texts(root, "//gmd:DQ_CompletenessOmission/gmd:nameOfMeasure") == ["share composited"]
+        assert not texts(root, "//gmd:DQ_QuantitativeAttributeAccuracy")
 
     def test_conformance_is_said_to_be_unknown(self, made: dict[str, Made]) -> None:
         root = record_of(made, "soil-map")
@@ -133,6 +162,22 @@ class TestContent:
         ]
         sources = texts(record_of(made, "soil-map"), "//gmd:LI_Source/gmd:description")
         assert [each.split(":")[0] for each in sources] == ["Model", "Bare-soil composite"]
+
+    def test_sources_are_named_by_their_ids_and_not_by_paths(self, filled: Filled) -> None:
+        record = filled.products["soil-map"].record
+        path = filled.catalog / record.collection / record.id / "metadata.xml"
+        root = etree.parse(path).getroot()
+        assert texts(root, "//gmd:LI_Source//gmd:identifier//gmd:code") == [
+            filled.products["model"].record.id,
+            filled.products["composite"].record.id,
+        ]
+
+    def test_parameters_that_were_not_given_are_not_named(self, made: dict[str, Made]) -> None:
+        record = made["composite"].record
+        algorithm = record.algorithm.model_copy(update={"parameters": {"end": None, "log": True, "levels": [0.05]}})
+        root = etree.fromstring(iso_record(record.model_copy(update={"algorithm": algorithm}), Settings()))
+        (step,) = texts(root, "//gmd:LI_ProcessStep/gmd:description")
+        assert "Parameters: log = true; levels = [0.05]." in step
 
     @pytest.mark.parametrize("simulated", [True, False])
     def test_simulated_is_said_where_people_look(self, made: dict[str, Made], simulated: bool) -> None:
@@ -153,10 +198,28 @@ class TestContent:
             "physicalMeasurement", "physicalMeasurement", "thematicClassification",
         ]  # fmt: skip
 
+    def test_bands_of_one_file_have_their_own_scales(self, tmp_path: Path) -> None:
+        root = etree.fromstring(iso_record(products.composite(tmp_path, frequency=True), Settings()))
+        said = [each for each in texts(root, "//gmd:descriptor") if each.startswith("Bare-soil frequency")]
+        assert [each.split("stored * ")[1].split(" ")[0] for each in said] == ["0.0001", "1", "1"]
+
+    def test_scale_factor_of_a_band_is_its_own(self, made: dict[str, Made]) -> None:
+        record = made["composite"].record
+        src = record.layers[0]
+        bands = (src.bands[0].model_copy(update={"scale": 0.5}), *src.bands[1:])
+        layers = (src.model_copy(update={"bands": bands}),)
+        root = etree.fromstring(iso_record(record.model_copy(update={"layers": layers}), Settings()))
+        assert texts(root, "//gmd:MD_Band/gmd:scaleFactor")[:2] == ["0.5", "0.0001"]
+
+    def test_classes_are_named(self, made: dict[str, Made]) -> None:
+        said = texts(record_of(made, "composite"), "//gmd:MD_RangeDimension/gmd:descriptor")
+        assert said[-1] == "Mask: 1 = bare soil; 2 = permanently vegetated; 3 = other; missing = 0"
+
     def test_product_without_a_grid(self, made: dict[str, Made]) -> None:
         root = record_of(made, "model")
         assert texts(root, "gmd:hierarchyLevel/gmd:MD_ScopeCode/@codeListValue") == ["model"]
         assert not texts(root, "//gmd:referenceSystemInfo | //gmd:spatialRepresentationInfo | //gmd:spatialResolution")
+        assert not texts(root, "//gmd:spatialRepresentationType")
 
 
 def test_control_character_is_refused(made: dict[str, Made]) -> None:

@@ -19,9 +19,11 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from cup4soil.products import Band, Layer, Measure, Source
 from cup4soil.settings import Settings
 from stac_catalog.assets import layer_fields
+from stac_catalog.catalogs import Entry, collection_dict
 from stac_catalog.extensions import USED, extension_schemas
 from stac_catalog.stac import item_json, product_item, publications
 from stac_catalog.validation import schema_errors
+from tests.catalog import products
 from tests.catalog.conftest import Filled
 
 KINDS = ("composite", "soil-map", "model", "samples")
@@ -42,6 +44,14 @@ def folder_of(filled: Filled, kind: str) -> Path:
 
 def links(document: dict[str, Any], rel: str) -> list[str]:
     return [link["href"] for link in document["links"] if link["rel"] == rel]
+
+
+def assert_bands_are_those_of(dataset: rasterio.DatasetReader, bands: list[dict[str, Any]]) -> None:
+    assert [band["name"] for band in bands] == list(dataset.descriptions)
+    assert [band["raster:scale"] for band in bands] == list(dataset.scales)
+    assert [band["raster:offset"] for band in bands] == list(dataset.offsets)
+    assert [band["nodata"] for band in bands] == list(dataset.nodatavals)
+    assert [band["data_type"] for band in bands] == list(dataset.dtypes)
 
 
 class TestValidity:
@@ -119,10 +129,15 @@ class TestItem:
                     assert item["properties"]["proj:shape"] == list(dataset.shape)
                     assert item["properties"]["proj:transform"] == list(dataset.transform)[:6]
                     assert item["properties"]["proj:bbox"] == list(dataset.bounds)
-                    assert [band["name"] for band in asset["bands"]] == list(dataset.descriptions)
-                    assert {band["raster:scale"] for band in asset["bands"]} == set(dataset.scales)
-                    assert {band["nodata"] for band in asset["bands"]} == set(dataset.nodatavals)
-                    assert {band["data_type"] for band in asset["bands"]} == set(dataset.dtypes)
+                    assert_bands_are_those_of(dataset, asset["bands"])
+
+    def test_bands_of_one_file_have_their_own_scales(self, settings: Settings, tmp_path: Path) -> None:
+        record = products.composite(tmp_path, frequency=True)
+        item = json.loads(item_json(product_item(record, tmp_path, settings, lambda source: source.href)))
+        bands = item["assets"]["SFREQ"]["bands"]
+        assert [band["raster:scale"] for band in bands] == [1e-4, 1.0, 1.0]
+        with rasterio.open(tmp_path / "SFREQ.tif") as dataset:
+            assert_bands_are_those_of(dataset, bands)
 
     @pytest.mark.parametrize("kind", ["composite", "soil-map"])
     def test_statistics_are_those_of_the_scaled_cells(self, filled: Filled, kind: str) -> None:
@@ -204,6 +219,21 @@ class TestItem:
         assert not any("mlm" in uri for uri in item["stac_extensions"])
         assert list(schema_errors(item)) == []
 
+    def test_simulated_is_said_in_the_description(self, filled: Filled) -> None:
+        assert "simulated input" in item_of(filled, "soil-map")["properties"]["description"]
+        assert "simulated" not in item_of(filled, "composite")["properties"]["description"]
+
+    def test_resolution_is_in_metres_whatever_the_unit_of_the_crs(self, filled: Filled, settings: Settings) -> None:
+        made = filled.products["composite"]
+        feet = made.record.extent.model_copy(update={"crs": "EPSG:2263"})
+        record = made.record.model_copy(update={"extent": feet})
+        item = json.loads(item_json(product_item(record, made.folder, settings, lambda source: source.href)))
+        # The US survey foot is 1200/3937 m.
+        assert item["properties"]["gsd"] == pytest.approx(20 * 1200 / 3937, rel=1e-9)
+        band = item["assets"]["SRC"]["bands"][0]
+        assert band["raster:spatial_resolution"] == item["properties"]["gsd"]
+        assert Entry.of(record).resolution == item["properties"]["gsd"]
+
     def test_crs_without_a_code_is_given_as_wkt(self, filled: Filled, settings: Settings) -> None:
         made = filled.products["samples"]
         wkt = (
@@ -248,6 +278,30 @@ class TestCollections:
             "lineage",
         }
         assert "statistics" not in json.dumps(collection["item_assets"])
+
+    def test_item_assets_scale_each_band(self, settings: Settings, tmp_path: Path) -> None:
+        record = products.composite(tmp_path, frequency=True)
+        collection = collection_dict(record.collection, [Entry.of(record)], settings)
+        bands = collection["item_assets"]["SFREQ"]["bands"]
+        assert [band["raster:scale"] for band in bands] == [1e-4, 1.0, 1.0]
+
+    def test_item_assets_hold_only_what_all_items_share(self, filled: Filled, settings: Settings) -> None:
+        one = filled.products["soil-map"].record
+        coarser = tuple(each.model_copy(update={"scale": 0.5}) for each in one.layers)
+        other = one.model_copy(update={"id": "other", "layers": coarser[:-1]})
+        collection = collection_dict(one.collection, [Entry.of(one), Entry.of(other)], settings)
+        (band,) = collection["item_assets"]["mean"]["bands"]
+        assert "raster:scale" not in band
+        assert (band["name"], band["unit"]) == ("mean", "g/kg")
+        assert collection["item_assets"]["aoa"]["bands"][0]["raster:scale"] == 1.0
+        assert list(schema_errors(collection)) == []
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_texts_claim_nothing_of_their_own(self, filled: Filled, kind: str) -> None:
+        collection = filled.products[kind].record.collection
+        text = json.loads((filled.catalog / collection / "collection.json").read_text())["description"]
+        for claim in ("calibrated", "90 %", "several years", "random", "blocked"):
+            assert claim not in text
 
 
 @pytest.mark.parametrize(

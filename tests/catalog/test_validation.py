@@ -109,6 +109,50 @@ def _asset_elsewhere(item: dict[str, Any]) -> None:
     item["assets"]["mean"]["href"] = "../../../../../etc/hostname"
 
 
+def _other_scale(item: dict[str, Any]) -> None:
+    item["assets"]["mean"]["bands"][0]["raster:scale"] = 1.0
+
+
+def _other_offset(item: dict[str, Any]) -> None:
+    item["assets"]["mean"]["bands"][0]["raster:offset"] = 5.0
+
+
+def _other_nodata(item: dict[str, Any]) -> None:
+    item["assets"]["mean"]["bands"][0]["nodata"] = -9999
+
+
+def _other_type(item: dict[str, Any]) -> None:
+    item["assets"]["mean"]["bands"][0]["data_type"] = "uint8"
+
+
+def _other_name(item: dict[str, Any]) -> None:
+    item["assets"]["mean"]["bands"][0]["name"] = "median"
+
+
+def _another_band(item: dict[str, Any]) -> None:
+    item["assets"]["mean"]["bands"].append({"name": "more"})
+
+
+def _other_crs(item: dict[str, Any]) -> None:
+    item["properties"]["proj:code"] = "EPSG:32633"
+
+
+def _no_crs(item: dict[str, Any]) -> None:
+    item["properties"]["proj:code"] = "EPSG:nonsense"
+
+
+def _other_shape(item: dict[str, Any]) -> None:
+    item["properties"]["proj:shape"] = [40, 41]
+
+
+def _other_transform(item: dict[str, Any]) -> None:
+    item["properties"]["proj:transform"][2] += 20
+
+
+def _grid_of_the_asset(item: dict[str, Any]) -> None:
+    item["assets"]["mean"]["proj:shape"] = [10, 10]
+
+
 def _no_stac(item: dict[str, Any]) -> None:
     item["type"] = "Picture"
 
@@ -125,6 +169,17 @@ def _no_stac(item: dict[str, Any]) -> None:
         (_wrong_checksum, "asset mean differs from its checksum"),
         (_lost_asset, "asset mean has no file: ./gone.tif"),
         (_asset_elsewhere, "asset mean has no file"),
+        (_other_scale, "asset mean band 1 has raster:scale 0.1, the item states 1.0"),
+        (_other_offset, "asset mean band 1 has raster:offset 0.0, the item states 5.0"),
+        (_other_nodata, "asset mean band 1 has nodata -32768.0, the item states -9999"),
+        (_other_type, "asset mean band 1 has data_type int16, the item states uint8"),
+        (_other_name, "asset mean band 1 has name mean, the item states median"),
+        (_another_band, "asset mean has 1 bands, the item states 2"),
+        (_other_crs, "asset mean has another CRS than EPSG:32633, which the item states"),
+        (_no_crs, "asset mean has another CRS than EPSG:nonsense"),
+        (_other_shape, "asset mean has shape [40, 40], the item states [40, 41]"),
+        (_other_transform, "asset mean has transform [20.0"),
+        (_grid_of_the_asset, "asset mean has shape [40, 40], the item states [10, 10]"),
         (_no_stac, "type 'Picture' is no STAC document"),
     ],
 )
