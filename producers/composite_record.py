@@ -99,7 +99,7 @@ def composite_record(
         quality=_quality(counts),
         simulated=simulated,
         licence=licence,
-        attribution=(_notice(times[0].year, times[-1].year, simulated),),
+        attribution=(_notice(times[0].year, times[-1].year, simulated), *request.attribution),
         limitations=_limitations(request, selection, simulated),
         layers=layers,
         documents=(LINEAGE,),

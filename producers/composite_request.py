@@ -38,6 +38,7 @@ class CompositeRequest(BaseModel):
     resolution_m: float = NATIVE_RESOLUTION_M
     boa_offset_dn: float | None = None
     collections: tuple[str, ...] = ("sentinel-2-l2a",)
+    attribution: tuple[str, ...] = ()
 
 
 def check_request(request: CompositeRequest) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
+from starlette.middleware.gzip import GZipMiddleware
 
 from cup4soil import __version__
 from cup4soil.errors import NotFound
@@ -23,8 +24,6 @@ from service.settings import ServiceSettings
 from stac_catalog.api import add_stac_api
 from stac_catalog.store import Store
 
-# It asks for settings by environment variables of its own; ours are given in the call.
-logging.getLogger("stac_fastapi.types.config").setLevel(logging.ERROR)
 _LOG = logging.getLogger(__name__)
 _IMMUTABLE = (".tif", ".png", ".npz")
 _PAGE = "viewer/dist"
@@ -105,7 +104,8 @@ def _mount_files(app: FastAPI, store: Store) -> None:
     demo = store.root / "demo"
     if demo.is_dir():
         app.mount("/demo", PublicFiles(demo, immutable=_IMMUTABLE), name="demo")
-    app.mount("/", PublicFiles(page, html=True), name="page")
+    # Compressed, unlike rasters, which are read by byte range.
+    app.mount("/", GZipMiddleware(PublicFiles(page, html=True)), name="page")
 
 
 @asynccontextmanager

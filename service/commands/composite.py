@@ -48,6 +48,7 @@ from service.commands.options import bbox_option, bounds, deliver_and_show, json
     show_default=True,
     help="Collection to ask an API for.",
 )
+@click.option("--attribution", multiple=True, help="Whom else to credit, such as the makers of the land cover.")
 @store_option
 @json_option
 def composite(

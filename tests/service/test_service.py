@@ -20,12 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from owslib.ogcapi.coverages import Coverages
 from owslib.ogcapi.processes import Processes
+from playwright.sync_api import sync_playwright
 
 from cup4soil.progress import Silent
 from cup4soil.settings import Settings
 from service.cli import run
 from service.demo import run_demo
 
+CHROMIUM = Path("/usr/bin/chromium")
 BANDS = ("mean", "q05", "q50", "q95", "uncertainty", "pi90", "aoa", "di")
 
 
@@ -300,6 +302,28 @@ def test_nonsense_never_breaks_it(server, path, body):
         server.url + path, content=json.dumps(body).encode(), headers={"Content-Type": "application/json"}, timeout=30
     )
     assert answer.status_code < 500, (body, answer.text)
+
+
+def test_page_predicts_in_a_real_browser(server):
+    """Draw nothing, ask nobody else: the visible part is predicted by the worker and shown."""
+    if not CHROMIUM.exists():
+        pytest.skip("needs chromium")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
+        page = browser.new_page()
+        told, elsewhere = [], []
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+        ours = (server.url, "blob:", "data:")
+        page.on("request", lambda asked: None if asked.url.startswith(ours) else elsewhere.append(asked.url))
+        page.goto(server.url)
+        page.get_by_role("button", name="Use the visible part").click(timeout=30_000)
+        page.get_by_role("button", name="Predict for this area").click()
+        page.get_by_text("Share where the model applies").wait_for(timeout=90_000)
+        browser.close()
+    assert told == []
+    assert elsewhere == []
 
 
 def test_worker_that_is_killed_is_begun_again(server, box):
