@@ -238,13 +238,13 @@ def _check(model: SoilModel, folder: Path) -> None:
         raise _damaged(folder, f"it holds {description.id} under the record of {model.record.id}")
     if description.features != description.encoding.features or set(description.levels) - set(description.covariates):
         raise _damaged(folder / DESCRIPTION_FILE, "its features do not follow from its covariates")
+    count = len(description.features)
+    if model.forest.importance.size != count or model.applicability.weights.size != count:
+        raise _damaged(folder, f"its arrays are not for {count} features")
     stated, found = description.applicability_threshold, model.applicability.threshold
     # It follows from the arrays by arithmetic that may round otherwise on another machine.
     if not math.isclose(stated, found, rel_tol=1e-6):
         raise _damaged(folder, f"{DESCRIPTION_FILE} states the threshold {stated:g} where the arrays give {found:g}")
-    count = len(description.features)
-    if model.forest.importance.size != count or model.applicability.weights.size != count:
-        raise _damaged(folder, f"its arrays are not for {count} features")
 
 
 def _damaged(path: Path, why: str) -> InvalidInput:

@@ -135,6 +135,7 @@ class SoilMapPlan:
                 "crs": crs_code(crs_of(geobox)),
                 "area": None if mask is None else _fingerprint(mask),
                 "period": None if period is None else period.model_dump(mode="json"),
+                "licence": self.licence,
             },
             references=self.model.record.algorithm.references,
         )

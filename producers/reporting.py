@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from cup4soil.grids import parse_crs
 from cup4soil.products import ProductRecord
 from producers import plots
+from producers.coordinates import unit_name
+from producers.samples import SampleReport
 from producers.training_record import MEASURES, interval_sentence, lower_first, percent, skill_sentence, software
 from producers.training_result import TrainingResult, Validation
 
@@ -37,7 +39,7 @@ def report_document(result: TrainingResult, record: ProductRecord) -> dict[str, 
         "title": record.title,
         "property": {"code": result.prop.code, "title": result.prop.title, "unit": result.prop.unit},
         "depth": None if result.depth is None else str(result.depth),
-        "samples": result.report.model_dump(mode="json"),
+        "samples": _samples(result.report),
         "transform": result.transform.model_dump(mode="json"),
         "validation": {
             name: _validation(each) for name, each in (("random", result.random), ("spatial", result.spatial))
@@ -57,6 +59,13 @@ def report_document(result: TrainingResult, record: ProductRecord) -> dict[str, 
         "limitations": list(record.limitations),
         "software": software(),
     }
+
+
+def _samples(report: SampleReport) -> dict[str, Any]:
+    """What became of the rows: ``excluded`` counts them by reason, ``excluded_rows`` names each."""
+    about = report.model_dump(mode="json", include={"file", "checksum", "encoding", "delimiter", "decimal_comma"})
+    rows = [each.model_dump(mode="json") for each in report.excluded]
+    return {**about, **report.summary(), "warnings": list(report.warnings), "excluded_rows": rows}
 
 
 def _validation(validation: Validation) -> dict[str, Any]:
@@ -113,7 +122,6 @@ def report_page(result: TrainingResult, record: ProductRecord) -> str:
 def _figures(result: TrainingResult) -> dict[str, Figure]:
     label = _label(result)
     held_out = result.spatial.held_out
-    crs = parse_crs(result.crs)
     return {
         "scatter": _scatter(result, result.validations),
         "coverage": plots.coverage({each.title: (each.curve.nominal, each.curve.picp) for each in result.validations}),
@@ -123,7 +131,7 @@ def _figures(result: TrainingResult) -> dict[str, Figure]:
             result.table.y,
             held_out.mean - held_out.observed,
             label,
-            "degrees" if crs.geographic else "m",
+            unit_name(parse_crs(result.crs)),
         ),
         "histogram": plots.histogram(
             result.table.values, label, result.modelled if result.transform.name == "ln" else None

@@ -18,12 +18,14 @@ from cup4soil.grids import crs_code
 from cup4soil.methods.profiles import overlapping
 from cup4soil.products import Frozen
 from cup4soil.properties import SoilProperty
+from producers.coordinates import metres_per_unit
 
 REASONS: Mapping[str, str] = {
     "empty": "The row is blank.",
     "ragged": "The row has not one cell for each column.",
     "missing-id": "The row names no profile.",
     "not-a-number": "A cell that should hold a number holds something else.",
+    "below-detection": "The target value is below what the laboratory could detect.",
     "missing-target": "The target value is missing.",
     "missing-coordinates": "A coordinate is missing.",
     "missing-depth": "A depth is missing.",
@@ -42,13 +44,12 @@ REASONS: Mapping[str, str] = {
     "partial-coverage": "The horizons cover too little of the depth interval.",
     "no-covariates": "A covariate is missing at the location.",
 }
-# Reasons that say nothing against the row: it only does not reach into what is mapped.
-NOT_FAULTS = frozenset({"partial-coverage", "no-covariates"})
 
-# Where the median of a whole column lies in ordinary soils, in the conventional unit: only for a warning.
+# Where the median of a whole column lies in ordinary soils, in the conventional unit: only for a warning. The upper
+# ends of carbon and nitrogen are those of a survey of organic topsoils, well below ten times a mineral soil's median.
 _ORDINARY_MEDIANS: Mapping[str, tuple[float, float]] = {
-    "soc": (2.0, 200.0),
-    "nitrogen": (0.15, 20.0),
+    "soc": (2.0, 100.0),
+    "nitrogen": (0.15, 8.0),
     "phh2o": (3.0, 10.0),
     "phcacl2": (3.0, 10.0),
     "clay": (1.5, 85.0),
@@ -141,7 +142,27 @@ def _fitting_units(prop: SoilProperty, value: float) -> list[str]:
 
 
 def unit_warning(values: NDArray[np.float64], prop: SoilProperty, unit: str) -> str | None:
-    """A warning when the median of all values is extraordinary in ``unit`` and ordinary in another; else None."""
+    """A warning when the values, of which none may have been excluded yet, look as if they were in another unit."""
+    values = values[np.isfinite(values)]
+    return _median_warning(values, prop, unit) or _range_warning(values, prop, unit)
+
+
+def _range_warning(values: NDArray[np.float64], prop: SoilProperty, unit: str) -> str | None:
+    """When values are impossible in ``unit`` and most of them possible in one other unit. A single one is a slip."""
+    outside = values[~prop.in_range(prop.to_unit(values, unit))]
+    fitting = Counter(name for value in outside for name in _fitting_units(prop, float(value)))
+    most = max(fitting.values(), default=0)
+    if outside.size < 2 or 2 * most <= outside.size:
+        return None
+    units = " or ".join(name for name, count in fitting.items() if count == most)
+    return (
+        f"{outside.size} of {values.size} values are impossible for {prop.title.lower()} in {unit}, and would be"
+        f" possible in {units}: if all are in another unit, the others are wrong too. Check the unit."
+    )
+
+
+def _median_warning(values: NDArray[np.float64], prop: SoilProperty, unit: str) -> str | None:
+    """When the median of all values is extraordinary in ``unit`` and ordinary in another."""
     ordinary = _ORDINARY_MEDIANS.get(prop.code)
     if ordinary is None or values.size == 0:
         return None
@@ -204,9 +225,10 @@ def _outside(x: NDArray[np.float64], y: NDArray[np.float64], crs: CRS) -> NDArra
 
 def check_locations(draft: Draft, crs: CRS) -> None:
     """One profile must lie at one place, within 1 m; when it does not, all its rows are excluded."""
+    to_metres = 1.0 if crs.geographic else metres_per_unit(crs)
     tolerance = _SAME_PLACE_DEGREES if crs.geographic else _SAME_PLACE_M
     for name, members in _groups(draft, lambda i: draft.ids[i]).items():
-        spread = max(float(np.ptp(draft.x[members])), float(np.ptp(draft.y[members])))
+        spread = to_metres * max(float(np.ptp(draft.x[members])), float(np.ptp(draft.y[members])))
         if spread > tolerance:
             apart = f"{spread:.3g} {'degrees' if crs.geographic else 'm'} apart"
             for i in members:
@@ -217,10 +239,11 @@ def check_repetition(draft: Draft, named: bool) -> int:
     """Exclude repeated rows, and values that contradict each other at one depth of one profile.
 
     Without profile names (``named`` False), differing values at one place are kept: they may be replicates.
+    With them the name alone tells what belongs together, as coordinates of one profile may differ by a little.
     Returns how many rows are such replicates.
     """
     replicates = 0
-    for members in _groups(draft, lambda i: (draft.ids[i], draft.x[i], draft.y[i], *_depth(draft, i))).values():
+    for members in _groups(draft, lambda i: (*_identity(draft, i, named), *_depth(draft, i))).values():
         distinct: dict[tuple[float, ...], int] = {}
         for i in members:
             first = distinct.setdefault((draft.values[i], *draft.features[i]), i)
@@ -256,6 +279,10 @@ def counted(exclusions: Iterable[Exclusion]) -> dict[str, int]:
     """How many rows are excluded for each reason, in the order of :data:`REASONS`."""
     counts = Counter(each.code for each in exclusions)
     return {code: counts[code] for code in REASONS if counts[code]}
+
+
+def _identity(draft: Draft, index: int, named: bool) -> tuple[str | float, ...]:
+    return (draft.ids[index],) if named else (float(draft.x[index]), float(draft.y[index]))
 
 
 def _depth(draft: Draft, index: int) -> tuple[float, ...]:

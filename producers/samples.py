@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo import CRS
 from pydantic import ConfigDict
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput, InvalidSamples
@@ -15,7 +18,6 @@ from cup4soil.methods.profiles import harmonise
 from cup4soil.products import Frozen
 from cup4soil.properties import TEXTURE_CODES, SoilProperty
 from producers.sample_checks import (
-    NOT_FAULTS,
     REASONS,
     Draft,
     Exclusion,
@@ -63,7 +65,7 @@ class SampleTable:
     """One value for each of m profiles. ``values`` in the property's conventional unit, ``features`` (m, f).
 
     ``rows`` names the rows of the table behind each profile, ``coverage`` the share of the depth interval they
-    cover, ``groups`` numbers the locations: profiles at one location belong together in every validation.
+    cover, ``groups`` what belongs together in every validation: equal names, and equal locations.
     """
 
     ids: tuple[str, ...]
@@ -79,9 +81,12 @@ class SampleTable:
 
     @property
     def groups(self) -> NDArray[np.int64]:
-        """Number of each profile's location, (m,)."""
-        _, inverse = np.unique(np.column_stack([self.x, self.y]), axis=0, return_inverse=True)
-        return np.asarray(inverse, dtype=np.int64).ravel()
+        """A number for each profile, (m,): the same for those joined by one name or one location, also over others."""
+        names = np.unique(np.array(self.ids, dtype=str), return_inverse=True)[1].ravel()
+        places = np.unique(np.column_stack([self.x, self.y]), axis=0, return_inverse=True)[1].ravel()
+        nodes = 2 * len(self)
+        links = coo_array((np.ones(len(self)), (names, len(self) + places)), shape=(nodes, nodes))
+        return np.asarray(connected_components(links, directed=False)[1][names], dtype=np.int64)
 
     def take(self, chosen: NDArray[np.bool_]) -> "SampleTable":
         """The profiles where ``chosen`` is True."""
@@ -98,7 +103,10 @@ class SampleTable:
 
 
 class SampleReport(Frozen):
-    """What became of every row: used, below or above the depth interval, or excluded for a reason."""
+    """What became of every row: used, below or above the depth interval, or excluded for a reason.
+
+    ``notes`` are what was noticed while reading; :attr:`warnings` are what a user has to be told.
+    """
 
     file: str
     checksum: str
@@ -111,17 +119,35 @@ class SampleReport(Frozen):
     samples: int
     excluded: tuple[Exclusion, ...]
     counts: Mapping[str, int]
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
-    def faulty_rows(self) -> int:
-        """Rows excluded for a fault of theirs."""
-        return sum(each.code not in NOT_FAULTS for each in self.excluded)
+    def warnings(self) -> tuple[str, ...]:
+        """The notes, and before them, where it is so, that most rows are not used."""
+        bad = len(self.excluded)
+        if 2 * bad <= self.rows:
+            return self.notes
+        reasons = ", ".join(f"{count} {code}" for code, count in self.counts.items())
+        loud = (
+            f"More than half of the rows cannot be used: {bad} of {self.rows}. Reasons: {reasons}."
+            " Look at the list before trusting a map."
+        )
+        return loud, *self.notes
 
     @property
     def reasons(self) -> dict[str, str]:
         """What the codes that occur mean."""
         return {code: REASONS[code] for code in self.counts}
+
+    def summary(self) -> dict[str, Any]:
+        """The counts of rows, as reports and records give them."""
+        return {
+            "rows_in_file": self.rows,
+            "rows_used": self.used_rows,
+            "rows_outside_interval": self.outside_interval_rows,
+            "samples": self.samples,
+            "excluded": dict(self.counts),
+        }
 
 
 def read_samples(path: Path, spec: SampleSpec) -> tuple[SampleTable, SampleReport]:
@@ -137,6 +163,8 @@ def read_samples(path: Path, spec: SampleSpec) -> tuple[SampleTable, SampleRepor
     columns = _number_columns(spec)
     decimal_comma = has_decimal_comma(table, columns)
     draft, notes = _draft(table, spec, decimal_comma), []
+    suspicion = unit_warning(draft.values, spec.property, spec.unit)
+    censored = counted(draft.exclusions).get("below-detection", 0)
     check_depths(draft)
     check_coordinates(draft, spec.crs)
     check_range(draft, spec.property, spec.unit)
@@ -147,7 +175,8 @@ def read_samples(path: Path, spec: SampleSpec) -> tuple[SampleTable, SampleRepor
     if replicates:
         notes.append(f"{replicates} rows give differing values at one place; they are kept as replicates.")
     check_overlaps(draft)
-    suspicion = unit_warning(draft.values[draft.kept], spec.property, spec.unit)
+    if censored:
+        notes.insert(0, _censored_note(censored))
     if suspicion:
         notes.insert(0, suspicion)
     if table.encoding != "utf-8":
@@ -252,7 +281,9 @@ def _exclude_unreadable(draft: Draft, table: Table, spec: SampleSpec, decimal_co
         cells = table.column(column)
         numbers = numbers_of(cells, decimal_comma)
         for i in map(int, np.flatnonzero(numbers.missing | numbers.wrong)):
-            if numbers.wrong[i]:
+            if numbers.below[i] and column == spec.target:
+                draft.exclude(i, "below-detection", f"{column} is {cells[i][:40]!r}, below what was detected")
+            elif numbers.wrong[i]:
                 draft.exclude(i, "not-a-number", f"{column} is {cells[i][:40]!r}, no number")
             else:
                 draft.exclude(i, codes.get(column, "missing-feature"), f"no value in column {column}")
@@ -314,6 +345,13 @@ def _sample_table(
     return SampleTable(tuple(ids), rows, draft.x[first], draft.y[first], values[:, 0], values[:, 1:], coverage)
 
 
+def _censored_note(rows: int) -> str:
+    return (
+        f"{rows} rows are left out because their value is below the limit of detection: without the lowest values"
+        " the map tends to be too high. Half the limit in their place would keep them."
+    )
+
+
 def _coverage_notes(samples: SampleTable, spec: SampleSpec) -> list[str]:
     partial = int(np.sum(samples.coverage < 1.0 - 1e-9))
     if not partial:
@@ -330,7 +368,7 @@ def _report(
     notes: Sequence[str],
 ) -> SampleReport:
     excluded = tuple(sorted(exclusions, key=lambda each: each.row))
-    report = SampleReport(
+    return SampleReport(
         file=table.name,
         checksum=table.checksum,
         encoding=table.encoding,
@@ -342,13 +380,8 @@ def _report(
         samples=len(samples),
         excluded=excluded,
         counts=counted(excluded),
-        warnings=tuple(notes),
+        notes=tuple(notes),
     )
-    bad = report.faulty_rows
-    if 2 * bad <= report.rows:
-        return report
-    loud = f"More than half of the rows cannot be used: {bad} of {report.rows}. Look at the list before trusting a map."
-    return report.model_copy(update={"warnings": (loud, *report.warnings)})
 
 
 def _row_count(samples: SampleTable) -> int:

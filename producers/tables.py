@@ -10,12 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cup4soil.errors import InvalidSamples, NotFound
+from cup4soil.errors import InvalidSamples, NotFound, reading
 from cup4soil.products import file_checksum
 
 _DELIMITERS = (",", ";", "\t", "|")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?")
+# "< 0.5", "<LOD", "BDL", "below detection limit".
+_BELOW_DETECTION = re.compile(
+    r"[<\u2264]\s*=?\s*(?:[\d.,]|m?dl|mql|lo[dq]|detection|quantification).*"
+    r"|lo[dq]|b\.?d\.?l\.?|(?:below|under) .*detection.*",
+    re.IGNORECASE,
+)
 _MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "."})
 
 
@@ -61,11 +67,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Cells read as numbers: NaN where ``missing`` (blank, NA) and where ``wrong`` (no number)."""
+    """Cells read as numbers: NaN where ``missing`` (blank, NA) and where ``wrong`` (no number).
+
+    ``below`` are those of the wrong ones that say the value is below a limit of detection.
+    """
 
     values: NDArray[np.float64]
     missing: NDArray[np.bool_]
     wrong: NDArray[np.bool_]
+    below: NDArray[np.bool_]
 
 
 def read_table(path: Path) -> Table:
@@ -75,8 +85,7 @@ def read_table(path: Path) -> Table:
         NotFound: when there is no such file.
         InvalidSamples: when it is no table of text.
     """
-    if not path.is_file():
-        raise NotFound(f"no samples at {path}", "give the path of a CSV file")
+    check_samples_file(path)
     text, encoding = _decode(path)
     header, _, _ = text.lstrip("\n").partition("\n")
     delimiter = _delimiter(header)
@@ -89,13 +98,26 @@ def read_table(path: Path) -> Table:
     return _table(path, encoding, delimiter, records)
 
 
+def check_samples_file(path: Path) -> None:
+    """Refuse a path at which there is no file.
+
+    Raises:
+        NotFound: when there is no such file.
+        InvalidSamples: when it must not be looked at.
+    """
+    with reading(path, InvalidSamples):
+        if not path.is_file():
+            raise NotFound(f"no samples at {path}", "give the path of a CSV file")
+
+
 def numbers_of(cells: Sequence[str], decimal_comma: bool) -> Numbers:
     """Read cells as numbers. Blank cells and the usual words for a missing value are missing, not wrong."""
     missing = np.array([cell.lower() in _MISSING for cell in cells], dtype=bool)
     texts = [cell.replace(",", ".") if decimal_comma and _COMMA_NUMBER.fullmatch(cell) else cell for cell in cells]
     values = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in texts], dtype=np.float64)
     values[~np.isfinite(values)] = np.nan
-    return Numbers(values, missing, np.isnan(values) & ~missing)
+    below = np.array([_BELOW_DETECTION.fullmatch(cell) is not None for cell in cells], dtype=bool)
+    return Numbers(values, missing, np.isnan(values) & ~missing, below)
 
 
 def has_decimal_comma(table: Table, columns: Sequence[str]) -> bool:
@@ -108,10 +130,8 @@ def has_decimal_comma(table: Table, columns: Sequence[str]) -> bool:
 
 
 def _decode(path: Path) -> tuple[str, str]:
-    try:
+    with reading(path, InvalidSamples):
         content = path.read_bytes()
-    except OSError as error:
-        raise InvalidSamples(f"{path} cannot be read: {error.strerror}", "give a file you may read") from error
     if not content.strip():
         raise InvalidSamples(f"{path} is empty", "give a table with a header and one row for each sample")
     if b"\x00" in content or content.startswith((b"PK", b"\xff\xfe", b"\xfe\xff")):

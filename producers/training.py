@@ -5,11 +5,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyproj
 from numpy.typing import NDArray
-from odc.geo import CRS
 
-from cup4soil.errors import InvalidSamples, NotFound
+from cup4soil.errors import InvalidSamples
 from cup4soil.grids import crs_code
 from cup4soil.licences import derived_licence
 from cup4soil.methods.applicability import Applicability
@@ -22,6 +20,7 @@ from cup4soil.progress import Advance, Progress
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.settings import Settings
 from cup4soil.soil_models import Transform, collection_name, save_arrays, save_description
+from producers.coordinates import metric_coordinates
 from producers.plots import HeldOut
 from producers.reporting import write_report
 from producers.samples import (
@@ -33,12 +32,13 @@ from producers.samples import (
     read_samples,
     without_gaps,
 )
+from producers.tables import check_samples_file
 from producers.training_record import model_description, model_record
 from producers.training_request import TrainRequest, with_factor
 from producers.training_result import TrainingResult, Validation
 
 COLLECTION = "models"
-_VERSION = "1.0"
+_VERSION = "1.1"
 _REFERENCES = (
     "Meinshausen, N. (2006): Quantile regression forests. Journal of Machine Learning Research 7, 983-999.",
     "Meyer, H. and Pebesma, E. (2021): Predicting into unknown space? Estimating the area of applicability of spatial"
@@ -90,6 +90,7 @@ class TrainJob:
                 "covariates": list(self.covariate_names),
                 "min_leaf": forest.min_leaf,
                 "max_features": forest.max_features,
+                "licence": self.licence,
             },
             references=_REFERENCES,
         )
@@ -120,7 +121,7 @@ class TrainJob:
         with progress.step("Reading samples and covariates", 1) as advance:
             training = self._training()
             advance()
-        x, y = metric_coordinates(training.table, self.spec.crs)
+        x, y = metric_coordinates(training.table.x, training.table.y, self.spec.crs)
         groups, folds, seed = training.table.groups, self.request.folds, self.request.seed
         spatial = spatial_folds(x, y, groups, folds, seed)
         with progress.step("Cross-validation", 2 * folds) as advance:
@@ -226,9 +227,8 @@ class TrainJob:
 
     def _told(self, result: TrainingResult) -> tuple[Source, ...]:
         """The sources, with what is now known of the samples."""
-        counts = {"rows": result.report.rows, "used_rows": result.report.used_rows, "samples": result.report.samples}
         return tuple(
-            source.model_copy(update={"properties": counts}) if source.role == "samples" else source
+            source.model_copy(update={"properties": result.report.summary()}) if source.role == "samples" else source
             for source in self.sources
         )
 
@@ -241,8 +241,7 @@ def plan_training(request: TrainRequest, settings: Settings) -> TrainJob:
         InvalidInput: when the request contradicts itself.
         LicenceConflict: when the licences of samples and covariates cannot be combined.
     """
-    if not request.samples.is_file():
-        raise NotFound(f"no samples at {request.samples}", "give the path of a CSV file")
+    check_samples_file(request.samples)
     spec = request.sample_spec()
     check_spec(spec)
     stack = CovariateStack.open(request.covariates, request.categorical) if request.covariates else None
@@ -260,16 +259,6 @@ def plan_training(request: TrainRequest, settings: Settings) -> TrainJob:
     # Parameters of the forest are checked where they are used; now is the time to hear of it.
     _ = job.forest_parameters
     return job
-
-
-def metric_coordinates(table: SampleTable, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Positions in metres: the samples' own where their CRS is projected, else in an equal-area one around them."""
-    if not crs.geographic:
-        return table.x, table.y
-    centre = f"+lat_0={table.y.mean():.4f} +lon_0={table.x.mean():.4f}"
-    local = pyproj.CRS.from_proj4(f"+proj=laea {centre} +datum=WGS84 +units=m")
-    x, y = pyproj.Transformer.from_crs(crs_code(crs), local, always_xy=True).transform(table.x, table.y)
-    return np.asarray(x), np.asarray(y)
 
 
 def _transform(table: SampleTable, log: bool) -> Transform:

@@ -92,7 +92,10 @@ class TrainRequest(BaseModel):
         )  # fmt: skip
 
     def parameters(self) -> dict[str, Any]:
-        """Everything but the paths and what only describes: what decides the result."""
+        """Everything but the paths and what only describes: what decides the result.
+
+        Licence and attribution of the samples count too; they are part of their source's identity.
+        """
         left_out = {"samples", "covariates", "title", "licence", "attribution", "depth"}
         stated = self.model_dump(mode="json", exclude=left_out)
         return stated | {"depth": str(self.depth) if self.depth else None}

@@ -18,7 +18,7 @@ from producers.training_request import TrainRequest
 @dataclass(frozen=True)
 class Validation:
     """One kind of cross-validation. ``modelled`` is None where the scale modelled is the one reported.
-    ``block_size`` is None for random folds, else the side of the blocks in the unit of the coordinates.
+    ``block_size`` is None for random folds, else the side of the blocks in metres.
     """
 
     title: str

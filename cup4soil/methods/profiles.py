@@ -1,7 +1,9 @@
 """From soil horizons to one value for a depth interval.
 
-The value of an interval is the thickness-weighted mean of the layers that overlap it. This keeps the
-mass of what was measured, has nothing to tune and cannot leave the range of the measured values. The
+The value of an interval is the thickness-weighted mean of the layers that overlap it. It has nothing to
+tune and cannot leave the range of the measured values. For a concentration (g/kg, %) it keeps the mass of
+what was measured only where the layers have the same bulk density and share of fine earth; where a light
+topsoil lies on a dense subsoil it gives the topsoil more weight than its mass has. The
 equal-area quadratic spline (Bishop, McBratney & Laslett 1999, Geoderma 91, 27; Malone et al. 2009,
 Geoderma 154, 138) draws a smooth curve through the same means, but needs a smoothing parameter per
 property, overshoots where horizons differ sharply (below zero for organic carbon under a peaty

@@ -10,15 +10,17 @@ import lxml.html
 import numpy as np
 import pytest
 
-from cup4soil.errors import InvalidInput, InvalidSamples, LicenceConflict, NotFound
+from cup4soil.errors import InvalidInput, InvalidSamples, LicenceConflict, NotFound, StoreError
 from cup4soil.grids import parse_crs
 from cup4soil.methods.features import Encoding
 from cup4soil.products import ProductRecord
 from cup4soil.progress import Silent
 from cup4soil.properties import SoilProperty
 from cup4soil.soil_models import ARRAYS_FILE, DESCRIPTION_FILE, Transform, load_model
+from producers.coordinates import metric_coordinates, unit_name
 from producers.jobs import deliver
-from producers.training import metric_coordinates, plan_training
+from producers.prediction import PredictRequest, plan_prediction
+from producers.training import plan_training
 from producers.training_request import with_factor
 from tests.producers.soil_world import SETTINGS, World, make_world
 
@@ -65,8 +67,33 @@ def test_both_validations_are_told_on_both_scales(report: dict[str, Any]) -> Non
 
 def test_every_row_of_the_table_is_accounted_for(report: dict[str, Any]) -> None:
     samples = report["samples"]
-    assert samples["counts"] == {"not-a-number": 1, "inverted-depth": 1}
-    assert samples["used_rows"] + samples["outside_interval_rows"] + len(samples["excluded"]) == samples["rows"]
+    assert samples["excluded"] == {"below-detection": 1, "inverted-depth": 1}
+    assert {each["code"] for each in samples["excluded_rows"]} == set(samples["excluded"])
+    told = samples["rows_used"] + samples["rows_outside_interval"] + len(samples["excluded_rows"])
+    assert told == samples["rows_in_file"]
+    assert "below the limit of detection" in samples["warnings"][0]
+
+
+def test_the_record_counts_the_rows_as_the_report_does(trained: Path, report: dict[str, Any]) -> None:
+    record = load_model(trained).record
+    (source,) = (source for source in record.sources if source.role == "samples")
+    assert source.properties == {name: report["samples"][name] for name in source.properties}
+    assert set(source.properties) == {"rows_in_file", "rows_used", "rows_outside_interval", "samples", "excluded"}
+    assert set(report["samples"]["warnings"]) < set(record.limitations)
+
+
+def test_what_is_wrong_with_most_rows_is_a_limitation_of_model_and_map(world: World, tmp_path: Path) -> None:
+    lines = world.samples.read_text().splitlines()
+    bad = ["bad,20,0,1.0,500700,5799500,0,0"] * len(lines)
+    poor = World(world.covariates, tmp_path / "poor.csv")
+    poor.samples.write_text("\n".join(lines + bad) + "\n")
+    record = train(poor, tmp_path / "m", trees=10)
+    loud = [note for note in record.limitations if note.startswith("More than half of the rows cannot be used")]
+    assert len(loud) == 1
+    request = PredictRequest(model=tmp_path / "m", covariates=(world.covariates,))
+    soil_map = deliver(plan_prediction(request, SETTINGS), tmp_path / "map", None, Silent()).record
+    assert loud[0] in soil_map.limitations
+    assert any("below the limit of detection" in note for note in soil_map.limitations)
 
 
 def test_the_record_tells_origin_quality_and_limits(trained: Path) -> None:
@@ -104,7 +131,7 @@ def test_the_report_needs_nothing_from_elsewhere(trained: Path) -> None:
 def test_the_report_lists_the_excluded_rows(trained: Path) -> None:
     text = lxml.html.parse(str(trained / "report.html")).getroot().text_content()
     assert "horizon 20-0 cm is upside down" in text
-    assert "oc is '< LOD', no number" in text
+    assert "oc is '< LOD', below what was detected" in text
 
 
 def test_names_and_units_are_text_in_the_report(world: World, tmp_path: Path) -> None:
@@ -140,6 +167,27 @@ def test_the_id_follows_from_content_and_not_from_place(world: World, tmp_path: 
         table.write("X,0,20,1.0,500600,5799500,0,0\n")
     assert plan_training(moved.request(), SETTINGS).id != first
     assert re.fullmatch(r"model-soc-0-20cm-[0-9a-f]{12}", first)
+
+
+@pytest.mark.parametrize("terms", [{"licence": "CC-BY-SA-4.0"}, {"licence": "CC0-1.0"}, {"attribution": "the team"}])
+def test_corrected_terms_make_another_model(world: World, terms: dict[str, str]) -> None:
+    assert plan_training(world.request(**terms), SETTINGS).id != plan_training(world.request(), SETTINGS).id
+
+
+def test_another_data_policy_makes_another_model_and_map(world: World, tmp_path: Path) -> None:
+    open_policy = SETTINGS.model_copy(update={"data_policy": "CC-BY-4.0"})
+    job = plan_training(world.request(trees=5), open_policy)
+    assert job.id != plan_training(world.request(trees=5), SETTINGS).id
+    deliver(job, tmp_path / "open", None, Silent())
+    request = PredictRequest(model=tmp_path / "open", covariates=(world.covariates,))
+    ids = {plan_prediction(request, SETTINGS).id, plan_prediction(request, open_policy).id}
+    assert len(ids) == 2
+
+
+def test_a_rerun_with_a_licence_does_not_find_the_old_model(world: World, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "m")
+    with pytest.raises(StoreError, match="holds another product"):
+        train(world, tmp_path / "m", log=True, licence="CC-BY-SA-4.0", attribution="X")
 
 
 def test_features_from_the_table_train_a_model(world: World, tmp_path: Path) -> None:
@@ -285,6 +333,8 @@ def edit(folder: Path, **changes: Any) -> None:
         ({"id": "model-other"}, "it holds model-other"),
         ({"arrays_checksum": "sha256:00"}, "is not the file that model.json describes"),
         ({"extra": 1}, "extra"),
+        ({"applicability_threshold": 9.0}, "model.json states the threshold 9 where the arrays give"),
+        ({"samples": "many", "crs": 5}, "is damaged: crs: Input should be a valid string; train the model again"),
     ],
 )
 def test_a_contradicting_description_is_refused(
@@ -301,6 +351,30 @@ def test_a_description_that_is_no_json_is_refused(trained: Path, tmp_path: Path)
     (folder / DESCRIPTION_FILE).write_bytes(b"\xff{")
     with pytest.raises(InvalidInput, match="is damaged"):
         load_model(folder)
+
+
+@pytest.mark.parametrize("name", [DESCRIPTION_FILE, ARRAYS_FILE, "product.json"])
+def test_a_file_that_must_not_be_read_is_named(trained: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("read_bytes", "open"):
+        original = getattr(Path, method)
+
+        def refuse(path: Path, *given: Any, original: Any = original, **more: Any) -> Any:
+            if path.name == name:
+                raise PermissionError(13, "Permission denied", str(path))
+            return original(path, *given, **more)
+
+        monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(InvalidInput, match=re.escape(f"{trained / name} cannot be read: Permission denied")):
+        load_model(trained)
+
+
+def test_samples_that_must_not_be_read_are_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InvalidInput, match=r"samples\.csv cannot be read: Permission denied"):
+        plan_training(world.request(covariates=(), categorical=(), features=("wet",)), SETTINGS)
 
 
 def test_a_truncated_or_changed_array_file_is_refused(trained: Path, tmp_path: Path) -> None:
@@ -385,10 +459,16 @@ def test_zeros_have_a_place_on_the_logarithmic_scale() -> None:
 
 
 def test_degrees_become_metres_for_the_spatial_blocks() -> None:
-    from producers.samples import SampleTable
-
-    lon, lat = np.array([13.0, 13.01]), np.array([52.0, 52.0])
-    empty = np.zeros(2)
-    table = SampleTable(("a", "b"), ((2,), (3,)), lon, lat, empty, np.empty((2, 0)), empty)
-    x, y = metric_coordinates(table, parse_crs("EPSG:4326"))
+    x, y = metric_coordinates(np.array([13.0, 13.01]), np.array([52.0, 52.0]), parse_crs("EPSG:4326"))
     assert np.hypot(*np.diff([x, y]))[0] == pytest.approx(686.4, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("crs", "length", "name"),
+    [("EPSG:32633", 1.0, "m"), ("EPSG:2263", 1200 / 3937, "US survey foot"), ("EPSG:4326", None, "degrees")],
+)
+def test_feet_become_metres_for_the_spatial_blocks(crs: str, length: float | None, name: str) -> None:
+    assert unit_name(parse_crs(crs)) == name
+    if length is not None:
+        x, y = metric_coordinates(np.array([0.0, 1000.0]), np.array([10.0, 10.0]), parse_crs(crs))
+        np.testing.assert_allclose([x, y], [[0, 1000 * length], [10 * length] * 2])
