@@ -143,18 +143,6 @@ class QuantileForest:
         """As :meth:`predict`, on the scale modelled."""
         return self._predict(self._on_target, features, quantiles, threads)
 
-    def oob_prediction(self, features: ArrayLike) -> _Floats:
-        """Mean on the scale modelled of each training row (n, f) over the trees that did not see it.
-
-        NaN for a row that all trees saw.
-
-        Raises:
-            InvalidInput: when ``features`` are not as many rows and columns as the forest was trained on.
-        """
-        x = self._columns(features)
-        _demand(x.shape[0] == self.target.size, f"{x.shape[0]} rows", f"give the {self.target.size} training rows")
-        return self._oob(x, self.leaves.in_bag(self.trees, self.target.size))
-
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything there is to keep, as plain arrays; :meth:`from_arrays` reads it back."""
         p = self.parameters
