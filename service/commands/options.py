@@ -39,8 +39,16 @@ def open_store(folder: Path | None, settings: Settings) -> Store | None:
     return None if root is None else Store.open(root, settings)
 
 
-def deliver_and_show(job: Job, out: Path, store: Path | None, settings: Settings, *, as_json: bool) -> Delivery:
-    """Make the product unless it is there already, and tell where it is."""
+def deliver_and_show(
+    job: Job,
+    out: Path,
+    store: Path | None,
+    settings: Settings,
+    *,
+    as_json: bool,
+    more: Callable[[Delivery], dict[str, Any]] | None = None,
+) -> Delivery:
+    """Make the product unless it is there already, and tell where it is, and what ``more`` says of it."""
     delivery = deliver(job, out, open_store(store, settings), ConsoleProgress())
     record = delivery.record
     facts: dict[str, Any] = {
@@ -51,6 +59,7 @@ def deliver_and_show(job: Job, out: Path, store: Path | None, settings: Settings
         "made": "now" if delivery.made else "found, nothing was written",
         "licence": record.licence,
     }
+    facts |= more(delivery) if more else {}
     if as_json:
         facts["quality"] = [measure.model_dump() for measure in record.quality]
     else:

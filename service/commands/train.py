@@ -1,5 +1,6 @@
 """``cup4soil train``: a soil model from samples and covariates."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from cup4soil.errors import InvalidInput
 from cup4soil.products import Period
 from cup4soil.settings import Settings
 from producers.composite_request import utc_day
+from producers.jobs import Delivery
 from producers.training import TrainRequest, plan_training
 from service.commands.options import deliver_and_show, json_option, store_option
 
@@ -74,7 +76,25 @@ def train(
         period=_period(sampled) if sampled else None,
         **given,
     )
-    deliver_and_show(plan_training(request, settings), model, store, settings, as_json=as_json)
+    job = plan_training(request, settings)
+    told = _samples_as_json if as_json else _samples_in_words
+    deliver_and_show(job, model, store, settings, as_json=as_json, more=told)
+
+
+def _samples_as_json(delivery: Delivery) -> dict[str, Any]:
+    """What became of the rows of the table."""
+    samples = json.loads((delivery.folder / "report.json").read_text(encoding="utf-8"))["samples"]
+    return {"samples": {key: samples[key] for key in ("rows_in_file", "rows_used", "samples", "excluded", "warnings")}}
+
+
+def _samples_in_words(delivery: Delivery) -> dict[str, Any]:
+    samples = _samples_as_json(delivery)["samples"]
+    excluded = ", ".join(f"{count} {reason}" for reason, count in samples["excluded"].items())
+    return {
+        "samples": f"{samples['samples']} from {samples['rows_used']} of {samples['rows_in_file']} rows",
+        "excluded rows": excluded or None,
+        "warning": " ".join(samples["warnings"]) or None,
+    }
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -74,7 +74,9 @@ def write(root: Path, made: list[Item]) -> None:
     for item in made:
         folder = catalog / item["collection"] / item["id"]
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{item['id']}.json").write_text(json.dumps(item))
+        path = folder / f"{item['id']}.json"
+        if not path.exists() or path.read_text() != json.dumps(item):  # items are never written over in a store
+            path.write_text(json.dumps(item))
         (folder / RECORD_FILE).write_text("{}")
     names = sorted({item["collection"] for item in made})
     for name in names:

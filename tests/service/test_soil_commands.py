@@ -128,3 +128,20 @@ def test_samples_with_one_value(shared_data, tmp_path, capsys):
     assert run(arguments) == 1
     assert "value" in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
+
+
+def test_excluded_rows_are_told_at_once(shared_data, tmp_path, capsys):
+    """Two thirds of Ebergoetzen miss a texture sum of 100: whoever trains on it sees that."""
+    data = shared_data / "eberg"
+    arguments = [
+        "train", str(data / "eberg.csv"), str(tmp_path / "m"), "--target", "CLYMHT_A", "--property", "clay", "--unit", "%",
+        "--x", "X", "--y", "Y", "--crs", "EPSG:31467", "--covariates", str(data / "eberg_grid_100m.tif"),
+        "--categorical", "PRMGEO6,LNCCOR6", "--texture", "SNDMHT_A,SLTMHT_A,CLYMHT_A", "--trees", "20", "--folds", "3",
+    ]  # fmt: skip
+    assert run(arguments) == 0
+    told = capsys.readouterr().out
+    assert "excluded rows: " in told
+    assert "2046 texture-sum" in told
+    assert "warning: More than half" in told
+    assert run([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["samples"]["excluded"]["texture-sum"] == 2046
