@@ -134,8 +134,8 @@ def test_excluded_rows_are_told_at_once(shared_data, tmp_path, capsys):
     """Two thirds of Ebergoetzen miss a texture sum of 100: whoever trains on it sees that."""
     data = shared_data / "eberg"
     arguments = [
-        "train", str(data / "eberg.csv"), str(tmp_path / "m"), "--target", "CLYMHT_A", "--property", "clay", "--unit", "%",
-        "--x", "X", "--y", "Y", "--crs", "EPSG:31467", "--covariates", str(data / "eberg_grid_100m.tif"),
+        "train", str(data / "eberg.csv"), str(tmp_path / "m"), "--target", "CLYMHT_A", "--property", "clay",
+        "--unit", "%", "--x", "X", "--y", "Y", "--crs", "EPSG:31467", "--covariates", str(data / "eberg_grid_100m.tif"),
         "--categorical", "PRMGEO6,LNCCOR6", "--texture", "SNDMHT_A,SLTMHT_A,CLYMHT_A", "--trees", "20", "--folds", "3",
     ]  # fmt: skip
     assert run(arguments) == 0
