@@ -7,10 +7,11 @@ Python says and fails on DELETE; the list and the descriptions of processes, and
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, QueryParams
@@ -20,6 +21,7 @@ from starlette.types import Scope
 from cup4soil.errors import InvalidInput, LimitExceeded, NoData
 from processors.jobs.desk import Desk
 from processors.jobs.documents import job_list, status_info
+from processors.jobs.errors import Busy
 from processors.jobs.prefer import wants_async
 from processors.jobs.queue import FINAL, JobStatus
 from processors.jobs.results import RawOutput, Results, multipart
@@ -51,15 +53,17 @@ def process_router(store: Store, settings: JobSettings, client_of: ClientOf = ad
     doors = _Doors(Desk(store.root, settings), settings, client_of)
     router = APIRouter(tags=["processes"])
     json_only = APIRouter(prefix="/ogc", route_class=_JsonRoute)
-    json_only.add_api_route("/jobs", doors.jobs, methods=["GET"], summary="Jobs of the client")
     json_only.add_api_route("/jobs/{job_id}", doors.job, methods=["GET"], summary="Status of a job")
     json_only.add_api_route("/jobs/{job_id}/results", doors.results, methods=["GET"], summary="Results of a job")
     router.include_router(json_only)
+    # For browsers, too: pygeoapi's page would list the jobs of all clients.
+    router.add_api_route("/ogc/jobs", doors.jobs, methods=["GET"], summary="Jobs of the client")
     router.add_api_route(
         "/ogc/processes/{process_id}/execution", doors.execute, methods=["POST"], summary="Execute a process"
     )
     router.add_api_route("/ogc/jobs/{job_id}", doors.dismiss, methods=["DELETE"], summary="Dismiss a job")
-    router.add_api_route("/results/{job_id}/{name}", doors.file, methods=["GET", "HEAD"], summary="File of a result")
+    router.add_api_route("/results/{job_id}/{name}", doors.file, methods=["GET"], summary="File of a result")
+    router.add_api_route("/results/{job_id}/{name}", doors.file, methods=["HEAD"], include_in_schema=False)
     return router
 
 
@@ -82,6 +86,12 @@ def wants_html(scope: Scope) -> bool:
     return "text/html" in accepted and "json" not in accepted
 
 
+_JOB_PARAMETERS = frozenset({"f", "limit", "offset", "status"})
+# Threads beside those that compute: refusals and jobs take no time.
+_QUICK = 2
+_MOST_WAITING = 16
+
+
 class _Doors:
     """The endpoints. Those that are no coroutines run in the framework's threads."""
 
@@ -89,14 +99,23 @@ class _Doors:
         self._desk = desk
         self._settings = settings
         self._client_of = client_of
+        # Threads of their own: whoever waits for a prediction holds up no other answer.
+        self._threads = CapacityLimiter(settings.sync_at_once + _QUICK)
 
     async def execute(self, process_id: str, request: Request) -> Response:
         body = _parsed(await _body(request, self._settings.execute_kib * _KIB))
         as_job = wants_async(request.headers.getlist("prefer"))
-        return await run_in_threadpool(self._execute, process_id, body, request, as_job=as_job)
+        if self._threads.statistics().tasks_waiting >= _MOST_WAITING:
+            raise Busy("too many executions are waiting", "try later, or send the header 'Prefer: respond-async'")
+        work = partial(self._execute, process_id, body, request, as_job=as_job)
+        return await to_thread.run_sync(work, limiter=self._threads)
 
     def jobs(self, request: Request) -> JSONResponse:
         query = request.query_params
+        unknown = set(query) - _JOB_PARAMETERS
+        if unknown:
+            known = ", ".join(sorted(_JOB_PARAMETERS))
+            raise InvalidInput(f"there is no parameter {min(unknown)[:40]!r} for jobs", f"use one of {known}")
         limit = min(_whole(query, "limit", 10, least=1), _LARGEST_PAGE)
         offset = _whole(query, "offset", 0, least=0)
         status = query.get("status")

@@ -91,14 +91,18 @@ def _mount_files(app: FastAPI, store: Store) -> None:
     if not (page / "index.html").is_file():
         raise NotFound(f"the page's bundle {page} is missing", "install the whole package")
 
+    # Relative, so that they lead right behind a proxy with a path of its own, too.
     @app.get("/catalog", include_in_schema=False)
-    @app.get("/catalog/", include_in_schema=False)
     def catalog() -> RedirectResponse:
-        return RedirectResponse("/catalog/catalog.json")
+        return RedirectResponse("catalog/catalog.json")
+
+    @app.get("/catalog/", include_in_schema=False)
+    def catalog_folder() -> RedirectResponse:
+        return RedirectResponse("catalog.json")
 
     @app.get("/ogc", include_in_schema=False)
     def ogc() -> RedirectResponse:
-        return RedirectResponse("/ogc/")
+        return RedirectResponse("ogc/")
 
     app.mount("/catalog", PublicFiles(store.catalog_path.parent, immutable=_IMMUTABLE), name="catalog")
     demo = store.root / "demo"

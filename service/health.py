@@ -14,7 +14,7 @@ def health_router(store: Store, settings: ServiceSettings) -> APIRouter:  # noqa
     router = APIRouter(tags=["operation"])
 
     @router.get("/health", summary="Whether the service is well")
-    def health() -> dict[str, Any]:
+    async def health() -> dict[str, Any]:
         return {
             "status": "ok",
             "version": __version__,

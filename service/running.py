@@ -16,6 +16,8 @@ from cup4soil.errors import InvalidInput
 
 _APP = "service.app:from_environment"
 _RESTART_S = 2.0
+# A client that sends or reads a byte now and then must not keep the service from ending.
+_GRACE_S = 10
 
 
 def serve(store: Path, host: str, port: int, *, workers: int, worker: bool, trust_proxy: bool) -> None:
@@ -30,6 +32,7 @@ def serve(store: Path, host: str, port: int, *, workers: int, worker: bool, trus
     with _kept_alive(store) if worker else _nothing():
         uvicorn.run(
             _APP, factory=True, host=host, port=port, workers=workers if workers > 1 else None, log_level="warning",
+            timeout_graceful_shutdown=_GRACE_S,
             proxy_headers=trust_proxy, forwarded_allow_ips="*" if trust_proxy else None, server_header=False,
         )  # fmt: skip
 
@@ -58,12 +61,13 @@ def _nothing() -> Iterator[None]:
 @contextmanager
 def _kept_alive(store: Path) -> Iterator[None]:
     """A worker process, begun again when it dies, ended with the context."""
+    command = [sys.executable, "-m", "service.cli", "worker", "--store", str(store), "--parent", str(os.getpid())]
     stop = threading.Event()
     child: list[subprocess.Popen[bytes]] = []
 
     def keep() -> None:
         while not stop.is_set():
-            child[:] = [subprocess.Popen([sys.executable, "-m", "service.cli", "worker", "--store", str(store)])]  # noqa: S603
+            child[:] = [subprocess.Popen(command)]  # noqa: S603
             while child[0].poll() is None and not stop.wait(0.2):
                 pass
             if not stop.is_set():

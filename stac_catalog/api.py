@@ -45,7 +45,7 @@ from stac_catalog.search_documents import GEOJSON, JSON, QUERYABLES_REL, compact
 from stac_catalog.search_values import shown
 from stac_catalog.store import Store
 
-_OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.0"
+_OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
 _SCHEMA: Final = "application/schema+json"
 _SORTABLES_REL: Final = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
 _FILTER: Final = (

@@ -147,14 +147,14 @@ def results_address(base: str, results: Results, name: str) -> str:
 
 
 def declare_conformance() -> None:
-    """Have pygeoapi name what this manager adds (dismiss, list of jobs) and not what it leaves out (callbacks).
+    """Have pygeoapi name what this manager adds (dismiss) and not what it leaves out (callbacks).
 
+    The class of job lists is not named: it asks for filters by time and duration, which there are none of.
     pygeoapi has one list for all managers, which it reads for every answer.
     """
     known = processes_api.CONFORMANCE_CLASSES
-    for name in ("dismiss", "job-list"):
-        if _CONFORMANCE + name not in known:
-            known.append(_CONFORMANCE + name)
+    if _CONFORMANCE + "dismiss" not in known:
+        known.append(_CONFORMANCE + "dismiss")
     if _CONFORMANCE + "callback" in known:
         known.remove(_CONFORMANCE + "callback")
 

@@ -14,7 +14,9 @@ class JobSettings(Settings):
         default=None, description="Folder of covariates for models that were not trained on products of the store."
     )
     public_url: str | None = Field(
-        default=None, description="Address under which clients see the service; by default that of each request."
+        default=None,
+        description="Address under which clients see the service; without it that of each request,"
+        " and below /ogc in part the one listened on.",
     )
     sync_cells: int = Field(default=250_000, ge=1, description="Largest area answered at once (cells).")
     job_cells: int = Field(default=25_000_000, ge=1, description="Largest area of one job (cells).")

@@ -9,6 +9,8 @@ from service.running import serve as run_service
 from service.settings import ServiceSettings
 from stac_catalog.store import Store
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 @click.command()
 @click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Store to serve (or CUP4SOIL_STORE).")
@@ -20,6 +22,8 @@ def serve(store: Path | None, host: str, port: int, workers: int, no_worker: boo
     """Serve a store: page, STAC API, OGC API Coverages and Processes."""
     settings = ServiceSettings()
     root = named_store(store, settings)
+    if settings.public_url is None and host not in _LOOPBACK:
+        click.echo("CUP4SOIL_PUBLIC_URL is not set: links below /ogc will name this machine's own address", err=True)
     click.echo(f"Serving {root} on http://{host}:{port} (Ctrl-C ends it)", err=True)
     run_service(root, host, port, workers=workers, worker=not no_worker, trust_proxy=settings.trust_proxy)
 

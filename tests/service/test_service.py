@@ -336,6 +336,56 @@ def test_worker_that_is_killed_is_begun_again(server, box):
     assert server.finished(accepted.headers["Location"])["status"] == "successful"
 
 
+def test_jobs_of_others_are_not_listed(server, box):
+    """Neither to programs nor to browsers."""
+    job = server.execute({"bbox": {"bbox": list(box)}, "property": "soc"}, Prefer="respond-async").json()["jobID"]
+    other = httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.3"), timeout=30)
+    for query, headers in (("?f=json", {}), ("?f=html", {}), ("", {"Accept": "text/html"})):
+        assert job in server.get(f"/ogc/jobs{query}", headers=headers).text
+        assert job not in other.get(f"{server.url}/ogc/jobs{query}", headers=headers).text
+    other.close()
+    assert server.get("/ogc/jobs?processID=nope").status_code == 400
+
+
+def test_redirects_stay_behind_a_proxy(server):
+    for path, target in (("/ogc", "ogc/"), ("/catalog", "catalog/catalog.json"), ("/catalog/", "catalog.json")):
+        assert server.get(path).headers["location"] == target
+        assert server.get(path, follow_redirects=True).status_code == 200
+
+
+def test_worker_ends_with_a_service_that_is_killed(made, tmp_path):
+    root = tmp_path / "store"
+    shutil.copytree(made.catalog.parents[1], root, ignore=shutil.ignore_patterns("demo"))
+    running = start(root)
+
+    def workers() -> list[str]:
+        found = subprocess.run(["pgrep", "-f", f"worker --store {root}"], capture_output=True, text=True, check=False)
+        return found.stdout.split()
+
+    wait_until(lambda: len(workers()) == 1)
+    running.process.kill()
+    running.process.wait()
+    wait_until(lambda: not workers())
+
+
+def test_slow_client_does_not_keep_it_from_ending(made, tmp_path):
+    root = tmp_path / "store"
+    shutil.copytree(made.catalog.parents[1], root, ignore=shutil.ignore_patterns("demo"))
+    running = start(root, "--no-worker")
+    with socket.create_connection(("127.0.0.1", int(running.url.rsplit(":", 1)[1]))) as slow:
+        slow.sendall(b"POST /stac/search HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        time.sleep(0.5)
+        end(running)
+
+
+def wait_until(true, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.1)
+
+
 def test_port_that_is_taken(server, capsys):
     port = server.url.rsplit(":", 1)[1]
     assert run(["serve", "--store", str(server.store), "--port", port]) == 1
