@@ -20,6 +20,7 @@ from cup4soil.errors import StoreError, writing
 from processors.jobs.errors import Busy, NoSuchJob
 from processors.jobs.failures import Failure
 from processors.jobs.settings import JobSettings
+from stac_catalog.files import locked
 
 JOBS_FOLDER = "jobs"
 DATABASE = "queue.sqlite"
@@ -299,7 +300,14 @@ class Queue:
             ) from error
 
     def _prepare(self) -> None:
-        """Make the tables where there are none; two processes may come at once."""
+        """Make the tables where there are none; two processes may come at once.
+
+        SQLite does not wait when two change the journal of a new file, so they come one after the other.
+        """
+        with writing(self._path), locked(self._path.with_suffix(".lock")):
+            self._make()
+
+    def _make(self) -> None:
         with self._open() as db:
             db.execute("PRAGMA journal_mode=WAL")
         with self._change() as db:

@@ -418,3 +418,28 @@ def test_prefer_is_read_as_rfc_7240_has_it(headers: list[str], expected: bool) -
 def test_of_a_preference_stated_twice_the_first_counts() -> None:
     assert preferences(["wait=1, Wait=2", 'wait="3"']) == {"wait": "1"}
     assert preferences(['a="b, c"; d, e']) == {"a": "b, c", "e": ""}
+
+
+def test_service_and_worker_that_begin_at_once_share_a_new_queue(tmp_path: Path) -> None:
+    """A fresh store: whoever comes first makes the queue, nobody is turned away."""
+    code = (
+        "import sys; from pathlib import Path; from processors.jobs.queue import Queue;"
+        "from processors.jobs.settings import JobSettings; print('ready', flush=True);"
+        "root = sys.stdin.readline().strip();"
+        "print(Queue(Path(root), JobSettings()).jobs()[1], flush=True)"
+    )
+    for turn in range(4):
+        root = tmp_path / str(turn)
+        root.mkdir()
+        started = [
+            subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(4)
+        ]
+        for each in started:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "ready\n"
+        for each in started:
+            assert each.stdin is not None
+            each.stdin.write(f"{root}\n")
+            each.stdin.flush()
+        assert [each.communicate(timeout=60)[0] for each in started] == ["0\n"] * 4
