@@ -26,7 +26,7 @@ def serve(store: Path, host: str, port: int, *, workers: int, worker: bool, trus
     Raises:
         InvalidInput: when the port is taken or not allowed.
     """
-    _check_port(host, port)
+    check_port(host, port)
     os.environ["CUP4SOIL_STORE"] = str(store.absolute())
     os.environ["CUP4SOIL_LOCAL_URL"] = f"http://{_reachable(host)}:{port}"
     with _kept_alive(store) if worker else _nothing():
@@ -41,8 +41,12 @@ def _reachable(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
 
 
-def _check_port(host: str, port: int) -> None:
-    """Fail before anything is started, and in one line."""
+def check_port(host: str, port: int) -> None:
+    """Fail before anything is started, and in one line.
+
+    Raises:
+        InvalidInput: when nobody can listen there.
+    """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -11,7 +11,10 @@ from cup4soil.settings import Settings
 from service.commands.options import json_option
 from service.console import ConsoleProgress, show
 from service.demo import Demo, run_demo
+from service.running import check_port
 from service.running import serve as run_service
+
+_HOST = "127.0.0.1"
 
 
 @click.command()
@@ -40,6 +43,8 @@ def demo(store: Path, size: int, no_serve: bool, port: int, as_json: bool) -> No
     registered in STORE. As the landscape is simulated, the truth is known, and the result is compared with it. At last
     the store is served on http://127.0.0.1:8000.
     """
+    if not no_serve:
+        check_port(_HOST, port)
     started = time.monotonic()
     result = run_demo(store, Settings(), ConsoleProgress(), size=size)
     seconds = time.monotonic() - started
@@ -52,11 +57,11 @@ def demo(store: Path, size: int, no_serve: bool, port: int, as_json: bool) -> No
 
 
 def _serve(store: Path, port: int) -> None:
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://{_HOST}:{port}"
     click.echo(f"\nServing it; Ctrl-C ends. Open\n  page               {address}/")
     for what, path in (("OGC APIs", "/ogc"), ("STAC API", "/stac"), ("static STAC", "/catalog/catalog.json")):
         click.echo(f"  {what:<18} {address}{path}")
-    run_service(store, "127.0.0.1", port, workers=1, worker=True, trust_proxy=False)
+    run_service(store, _HOST, port, workers=1, worker=True, trust_proxy=False)
 
 
 def _facts(result: Demo, seconds: float) -> dict[str, Any]:

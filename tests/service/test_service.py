@@ -392,6 +392,13 @@ def test_port_that_is_taken(server, capsys):
     assert "choose another --port" in capsys.readouterr().err
 
 
+def test_demo_tells_of_a_taken_port_before_it_works(server, tmp_path, capsys):
+    port = server.url.rsplit(":", 1)[1]
+    assert run(["demo", "--store", str(tmp_path / "store"), "--port", port]) == 1
+    assert "choose another --port" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
 def test_serving_what_is_no_store(tmp_path, capsys):
     assert run(["serve", "--store", str(tmp_path)]) == 1
     assert "no store" in capsys.readouterr().err
