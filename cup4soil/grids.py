@@ -159,15 +159,27 @@ def european_tile_name(easting_m: float, northing_m: float) -> str:
     return f"{corner[0]:04d}-{corner[1]:04d}"
 
 
-def on_lattice(one: GeoBox, other: GeoBox, *, tolerance: float = 1e-3) -> bool:
-    """True when the cells' edges of two north-up grids of one CRS coincide, to ``tolerance`` cells."""
-    if one.crs != other.crs or one.affine.b or one.affine.d or other.affine.b or other.affine.d:
-        return False
-    cell = other.affine.a
-    if abs(one.affine.a - cell) > 1e-9 * cell or one.affine.e != -one.affine.a or other.affine.e != -cell:
-        return False
-    shifts = (one.affine.c - other.affine.c) / cell, (one.affine.f - other.affine.f) / cell
-    return all(abs(shift - round(shift)) < tolerance for shift in shifts)
+def cell_offset(own: GeoBox, target: GeoBox, *, tolerance: float = 1e-3) -> tuple[int, int] | None:
+    """(row, column) in ``own`` of the first cell of ``target``, None when they are not one lattice.
+
+    Rows and columns may lie outside ``own``. One lattice: equal CRS, north-up cells of equal size, and corners
+    that coincide within ``tolerance`` of a cell at both ends.
+    """
+    a, b = own.affine, target.affine
+    if own.crs != target.crs or a.b or a.d or b.b or b.d or a.e >= 0 or b.e >= 0:
+        return None
+    offsets = []
+    for size, start, other_size, other_start, cells in (
+        (a.e, a.f, b.e, b.f, target.shape[0]),
+        (a.a, a.c, b.a, b.c, target.shape[1]),
+    ):
+        first = (other_start - start) / size
+        last = (other_start + cells * other_size - start) / size
+        nearest = round(first)
+        if max(abs(first - nearest), abs(last - nearest - cells)) > tolerance:
+            return None
+        offsets.append(nearest)
+    return offsets[0], offsets[1]
 
 
 def blocks(shape: tuple[int, int], size: int) -> Iterator[Window]:

@@ -18,6 +18,7 @@ from cup4soil.errors import NotFound, StoreError, reading
 from cup4soil.grids import Bounds, crs_code, crs_of
 
 RECORD_FILE = "product.json"
+COG_MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 type ProductKind = Literal["composite", "soil-map", "model", "samples"]
 type SourceRole = Literal["scene", "samples", "covariate", "model", "threshold", "land-cover", "composite"]
 

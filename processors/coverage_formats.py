@@ -8,13 +8,14 @@ from odc.geo.geobox import GeoBox
 
 from cup4soil import __version__
 from cup4soil.grids import crs_of
+from cup4soil.products import COG_MEDIA_TYPE
 from cup4soil.rasters.coverage import BandText, geotiff_bytes
 from processors.coverage_reader import Answer
 from processors.coverages import Field
 from processors.crs import Reference, reference_of
 
 GEOTIFF = "image/tiff; application=geotiff"
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+COG = COG_MEDIA_TYPE
 COVERAGE_JSON = "application/prs.coverage+json"
 _UCUM = "http://www.opengis.net/def/uom/UCUM/"
 # Units as UCUM writes them, where that differs.

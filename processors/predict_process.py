@@ -8,7 +8,7 @@ from typing import Any
 from cup4soil import __version__
 from cup4soil.area_statistics import AreaStatistics
 from cup4soil.errors import LimitExceeded
-from cup4soil.products import ProductRecord
+from cup4soil.products import COG_MEDIA_TYPE, ProductRecord
 from cup4soil.progress import Progress
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.soil_maps import soil_map_bands
@@ -20,13 +20,12 @@ from stac_catalog.thumbnail import thumbnail
 
 PROCESS_ID = "predict-soil-property"
 MAP_FILE, PREVIEW_FILE = "map.tif", "preview.png"
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 PNG = "image/png"
 OUTPUTS: dict[str, Any] = {
     "map": {
         "title": "Map",
         "description": "Cloud-optimised GeoTIFF with the bands mean, q05, q50, q95, uncertainty, pi90, aoa and di.",
-        "schema": {"type": "string", "contentEncoding": "binary", "contentMediaType": COG},
+        "schema": {"type": "string", "contentEncoding": "binary", "contentMediaType": COG_MEDIA_TYPE},
     },
     "preview": {
         "title": "Preview",
@@ -89,7 +88,7 @@ class Prediction:
         statistics = AreaStatistics(model.soil_property, plan.crop.geobox)
         with intact():
             record = plan.write((layer,), folder, progress, watch=statistics.add, tags=_tags(plan))
-        outputs: dict[str, dict[str, Any]] = {"map": {"file": MAP_FILE, "type": COG}}
+        outputs: dict[str, dict[str, Any]] = {"map": {"file": MAP_FILE, "type": COG_MEDIA_TYPE}}
         if _write_preview(record, folder):
             outputs["preview"] = {"file": PREVIEW_FILE, "type": PNG}
         if self.inputs.statistics:

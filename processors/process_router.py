@@ -19,6 +19,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from cup4soil.errors import InvalidInput, LimitExceeded, NoData
+from cup4soil.products import COG_MEDIA_TYPE
 from processors.jobs.desk import Desk
 from processors.jobs.documents import job_list, status_info
 from processors.jobs.errors import Busy
@@ -166,7 +167,7 @@ class _Doors:
         return f"{self._base(request)}/ogc"
 
 
-_MEDIA_TYPES = {".tif": "image/tiff; application=geotiff; profile=cloud-optimized", ".png": "image/png"}
+_MEDIA_TYPES = {".tif": COG_MEDIA_TYPE, ".png": "image/png"}
 
 
 def _raw(output: RawOutput) -> Response:

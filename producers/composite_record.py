@@ -10,7 +10,7 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil import __version__
-from cup4soil.grids import crs_code, crs_of, on_lattice
+from cup4soil.grids import cell_offset, crs_code, crs_of
 from cup4soil.methods.bare_soil import MAX_SUN_ZENITH_DEG
 from cup4soil.methods.composite import CompositeRules
 from cup4soil.products import Algorithm, Document, Extent, Layer, Measure, Period, ProductRecord, Source
@@ -110,7 +110,7 @@ def composite_lineage(
     algorithm: Algorithm, sources: tuple[Source, ...], selection: Selection, geobox: GeoBox, counts: Counter[int]
 ) -> dict[str, Any]:
     """How the composite came about, with every scene used and left out."""
-    native = all(on_lattice(scene.grid, geobox) for scene in selection.scenes)
+    native = all(cell_offset(scene.grid, geobox) is not None for scene in selection.scenes)
     return {
         "algorithm": algorithm.model_dump(mode="json"),
         "software": {"cup4soil": __version__},

@@ -21,7 +21,7 @@ from cup4soil.grids import parse_crs
 from cup4soil.methods.bare_soil import BANDS, MAX_SUN_ZENITH_DEG
 from cup4soil.products import Source
 from cup4soil.rasters.scenes import BandFile, SceneFiles, scene_grid
-from producers.archive import ArchiveItem
+from producers.archive import ArchiveItem, is_remote
 from producers.offsets import Scaling, local_safe_metadata, processing_baseline, safe_offsets, scaling_of
 
 # Names the bands go by as assets or as eo:common_name, where these tell them apart.
@@ -300,7 +300,7 @@ def _nodata(asset: Mapping[str, Any]) -> float:
 def _readable(asset: Mapping[str, Any], entry: ArchiveItem) -> str:
     """What GDAL opens for an asset. Only files beside local items, and http(s) or s3 addresses, are ever opened."""
     href = str(asset["href"])
-    if href.startswith(("https://", "http://")):
+    if is_remote(href):
         return f"/vsicurl/{href}"
     if href.startswith("s3://"):
         return f"/vsis3/{href.removeprefix('s3://')}"

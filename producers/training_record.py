@@ -23,7 +23,6 @@ from cup4soil.soil_models import (
 )
 from producers.training_result import TrainingResult, Validation
 
-REPORT_FILES = ("report.json", "report.html", "overview.png")
 _SOFTWARE = ("cup4soil", "numpy", "scikit-learn", "scipy", "rasterio", "numba")
 # A box around a single place still needs an extent: about 1 m.
 _LEAST_EXTENT_DEGREES = 1e-5

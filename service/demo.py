@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from cup4soil.methods.bare_soil import BANDS
 from cup4soil.progress import Progress
 from cup4soil.settings import Settings
 from producers.composite import CompositeJob, plan_composite
@@ -23,7 +24,7 @@ from producers.training import TrainJob, TrainRequest, plan_training
 from stac_catalog.store import Store
 
 FOLDER = "demo"
-_FEATURES = tuple(f"SRC_{band}" for band in ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"))
+_FEATURES = tuple(f"SRC_{band}" for band in BANDS)
 
 
 @dataclass(frozen=True, slots=True)

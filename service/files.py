@@ -7,8 +7,10 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from cup4soil.products import COG_MEDIA_TYPE
+
 _TYPES = {
-    ".tif": "image/tiff; application=geotiff; profile=cloud-optimized",
+    ".tif": COG_MEDIA_TYPE,
     ".geojson": "application/geo+json",
 }
 _NEVER_CHANGES = "public, max-age=86400"

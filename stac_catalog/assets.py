@@ -9,10 +9,9 @@ from typing import Any
 import pystac
 
 from cup4soil.grids import parse_crs
-from cup4soil.products import Document, Extent, Layer, ProductRecord
+from cup4soil.products import COG_MEDIA_TYPE, Document, Extent, Layer, ProductRecord
 from stac_catalog.lineage import LINEAGE_FILE
 
-COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 METADATA_FILE = "metadata.xml"
 THUMBNAIL_FILE = "thumbnail.png"
 _SHA256_MULTIHASH = "1220"  # code of sha2-256 and length of 32 bytes, as the file extension demands
@@ -44,7 +43,7 @@ def metres_per_cell(extent: Extent) -> float | None:
 
 def layer_asset(layer: Layer, resolution_m: float | None) -> pystac.Asset:
     """Asset of a raster layer with cells of ``resolution_m``, if in metres; its key is the layer's name."""
-    asset = pystac.Asset(f"./{layer.file}", layer.title, layer.description, COG, list(layer.roles))
+    asset = pystac.Asset(f"./{layer.file}", layer.title, layer.description, COG_MEDIA_TYPE, list(layer.roles))
     asset.extra_fields.update(layer_fields(layer, resolution_m, statistics=True))
     return asset
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pystac
 
-from cup4soil.products import Layer, ProductKind, ProductRecord
+from cup4soil.products import COG_MEDIA_TYPE, Layer, ProductKind, ProductRecord
 from cup4soil.properties import property_codes, soil_property
 from cup4soil.settings import Settings
-from stac_catalog.assets import COG, layer_fields, metres_per_cell, own_assets
+from stac_catalog.assets import layer_fields, metres_per_cell, own_assets
 from stac_catalog.stac import declared_extensions, licence_link, providers
 
 CATALOG_ID = "cup4soil"
@@ -164,7 +164,12 @@ def _item_assets(entries: Sequence[Entry]) -> dict[str, Any]:
     """What the items' assets of one name have in common: fields in which they differ are left out."""
     assets: dict[str, Any] = {}
     for layer in (layer for entry in entries for layer in entry.layers):
-        about = {"type": COG, "title": layer.title, "description": layer.description, "roles": list(layer.roles)}
+        about = {
+            "type": COG_MEDIA_TYPE,
+            "title": layer.title,
+            "description": layer.description,
+            "roles": list(layer.roles),
+        }
         fields = about | layer_fields(layer, None, statistics=False)
         assets[layer.name] = _common(assets.get(layer.name, fields), fields)
     for key, asset in own_assets().items():

@@ -17,10 +17,11 @@ from referencing import Registry, Resource
 from referencing.exceptions import NoSuchResource, Unresolvable
 
 from cup4soil.errors import Cup4soilError, InvalidInput, NotFound
+from cup4soil.products import COG_MEDIA_TYPE
 from cup4soil.rasters.overview import pyramid
 from cup4soil.rasters.writing import BLOCK_SIZE
 from stac_catalog.agreement import disagreements
-from stac_catalog.assets import COG, FileFacts
+from stac_catalog.assets import FileFacts
 from stac_catalog.catalogs import CATALOG_FILE
 from stac_catalog.extensions import extension_schemas
 
@@ -171,7 +172,7 @@ class _Check:
             yield self._problem(path, f"asset {key} has {facts.size} bytes, not {asset.get('file:size')}")
         elif facts.checksum != asset.get("file:checksum"):
             yield self._problem(path, f"asset {key} differs from its checksum")
-        elif asset.get("type") == COG:
+        elif asset.get("type") == COG_MEDIA_TYPE:
             yield from self._raster(target)
             yield from self._agreement(path, key, target, asset, properties)
         elif _ISO_ROLE in asset.get("roles", ()):

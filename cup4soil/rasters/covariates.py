@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.windows import Window as RasterioWindow
 
 from cup4soil.errors import InvalidRaster, NotFound
-from cup4soil.grids import Window, blocks, crs_code
+from cup4soil.grids import Window, blocks, cell_offset, crs_code
 from cup4soil.products import Period, Source, file_checksum
 from cup4soil.rasters.covariate_files import CovariateFile, Origin, find_covariates
 from cup4soil.rasters.reading import open_raster, read_at_points, read_on_grid
@@ -123,14 +123,14 @@ class CovariateStack:
         return tuple(_source([file for file in self.files if file.source_key == key]) for key in keys)
 
     def _read_file(self, file: CovariateFile, geobox: GeoBox) -> NDArray[np.float32]:
-        offset = cell_offset(file.info.geobox, geobox)
+        offset = cell_offset(file.info.geobox, geobox, tolerance=GRID_TOLERANCE)
         if offset is not None:
             return _finite(_read_aligned(file, *offset, (geobox.shape[0], geobox.shape[1])))
         categorical = bool(self.categorical & set(file.names))
         return _finite(read_on_grid(file.path, geobox, categorical=categorical)[_index(file)])
 
     def _at_cells(self, file: CovariateFile, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float32]:
-        if cell_offset(file.info.geobox, self.geobox) is not None:
+        if cell_offset(file.info.geobox, self.geobox, tolerance=GRID_TOLERANCE) is not None:
             affine = self.geobox.affine
             east, north = affine.c + (cols + 0.5) * affine.a, affine.f + (rows + 0.5) * affine.e
             return _finite(
@@ -145,29 +145,6 @@ class CovariateStack:
                 block = self._read_file(file, window.of(self.geobox))
                 values[:, here] = block[:, rows[here] - window.row, cols[here] - window.col]
         return values
-
-
-def cell_offset(own: GeoBox, target: GeoBox) -> tuple[int, int] | None:
-    """(row, column) in ``own`` of the first cell of ``target``, None when they are not one lattice.
-
-    Rows and columns may lie outside ``own``. One lattice: equal CRS, north-up cells of equal size, and corners
-    that coincide within :data:`GRID_TOLERANCE` of a cell at both ends.
-    """
-    a, b = own.affine, target.affine
-    if own.crs != target.crs or a.b or a.d or b.b or b.d or a.e >= 0 or b.e >= 0:
-        return None
-    offsets = []
-    for size, start, other_size, other_start, cells in (
-        (a.e, a.f, b.e, b.f, target.shape[0]),
-        (a.a, a.c, b.a, b.c, target.shape[1]),
-    ):
-        first = (other_start - start) / size
-        last = (other_start + cells * other_size - start) / size
-        nearest = round(first)
-        if max(abs(first - nearest), abs(last - nearest - cells)) > GRID_TOLERANCE:
-            return None
-        offsets.append(nearest)
-    return offsets[0], offsets[1]
 
 
 def _read_aligned(file: CovariateFile, row: int, col: int, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -209,7 +186,9 @@ def _common_grid(files: Sequence[CovariateFile]) -> GeoBox:
         raise InvalidRaster(f"{files[0].path} has its south on top", "warp it to a north-up grid")
     finest = min(_cell_area(box) for box in north_up)
     candidates = [box for box in north_up if _cell_area(box) <= finest * (1 + 1e-6)]
-    alike = [sum(cell_offset(box, other) is not None for other in candidates) for box in candidates]
+    alike = [
+        sum(cell_offset(box, other, tolerance=GRID_TOLERANCE) is not None for other in candidates) for box in candidates
+    ]
     reference = candidates[int(np.argmax(alike))]
     top, left, bottom, right = 0, 0, reference.shape[0], reference.shape[1]
     for file in files:

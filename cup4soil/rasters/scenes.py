@@ -17,12 +17,11 @@ from rasterio.warp import Resampling, reproject, transform_bounds
 from rasterio.windows import Window as RasterioWindow
 
 from cup4soil.errors import InvalidRaster
-from cup4soil.grids import Bounds, aligned_geobox, crs_code, crs_of, on_lattice
+from cup4soil.grids import Bounds, aligned_geobox, cell_offset, crs_code, crs_of
 from cup4soil.methods.bare_soil import BANDS, DILATION_MARGIN, invalid_scl
 from cup4soil.rasters.reading import GDAL_OPTIONS, raster_crs
 
 NATIVE_RESOLUTION_M = 20.0
-REFLECTANCE_TO_DN = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ def _native_geobox(dataset: DatasetReader, geobox: GeoBox) -> GeoBox | None:
     """``geobox`` itself where the scene lies on its grid, else the part of the scene's 20 m grid that covers it."""
     crs = raster_crs(dataset)
     own = GeoBox(dataset.shape, dataset.transform, crs)
-    if on_lattice(own, geobox) and abs(geobox.affine.a - NATIVE_RESOLUTION_M) < 1e-9:
+    if cell_offset(own, geobox) is not None and abs(geobox.affine.a - NATIVE_RESOLUTION_M) < 1e-9:
         return geobox
     left, bottom, right, top = transform_bounds(
         crs_code(crs_of(geobox)), crs_code(crs), *geobox.boundingbox.bbox, densify_pts=21

@@ -4,7 +4,6 @@ The task comes as JSON on standard input; progress and the end go as lines of JS
 What libraries print goes to standard error, the job's log.
 """
 
-import ctypes
 import json
 import os
 import resource
@@ -16,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-_PR_SET_PDEATHSIG = 1
+from processors.jobs.kinship import end_with
+
 _MIB = 2**20
 # The rest is the preview and the statistics.
 _SHARE_OF_STEPS = 95
@@ -51,7 +51,8 @@ def send(report: TextIO, **line: object) -> None:
 def main() -> int:
     """Run the task given on standard input; 0 when its end, good or bad, was reported."""
     task = json.load(sys.stdin)
-    _die_with(task["worker"])
+    if not end_with(task["worker"], signal.SIGKILL):
+        return 1
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit = task["memory_mib"] * _MIB
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -84,14 +85,6 @@ def _run(task: dict[str, Any], report: TextIO) -> dict[str, object]:
     except Cup4soilError as error:
         return {"failure": Failure.of(error).to_json()}
     return {"done": True}
-
-
-def _die_with(worker: int) -> None:
-    """Have the kernel end this process when the worker ends, however that happens."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != worker:
-        # The worker ended before the kernel was asked.
-        os._exit(1)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from cup4soil.methods.bare_soil import BANDS
 from cup4soil.methods.bare_soil import pvir2 as _pvir2
 
-BLUE, RED, NIR, NIR_NARROW, SWIR1, SWIR2 = (BANDS.index(band) for band in ("B02", "B04", "B08", "B8A", "B11", "B12"))
+RED, NIR, NIR_NARROW, SWIR1, SWIR2 = (BANDS.index(band) for band in ("B04", "B08", "B8A", "B11", "B12"))
 
 # fmt: off
 #: Pure covers, ten reflectances each in the order of BANDS; soil is not among them, it differs from cell to cell.

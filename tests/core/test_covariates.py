@@ -16,10 +16,10 @@ from odc.geo.geobox import GeoBox
 from rasterio.transform import from_origin
 
 from cup4soil.errors import InvalidRaster, NotFound, StoreError
-from cup4soil.grids import Window
+from cup4soil.grids import Window, cell_offset
 from cup4soil.products import Algorithm, Band, Extent, Layer, Period, ProductRecord, file_checksum
 from cup4soil.rasters.covariate_files import field_name
-from cup4soil.rasters.covariates import CovariateStack, cell_offset
+from cup4soil.rasters.covariates import GRID_TOLERANCE, CovariateStack
 
 LEFT, TOP, ROWS, COLS = 600_000.0, 5_000_000.0, 30, 40
 
@@ -94,13 +94,13 @@ def test_origins_that_differ_by_rounding_are_one_grid(mixed: CovariateStack) -> 
 def test_lattices_are_told_apart_at_a_hundredth_of_a_cell(shift: float, same: bool) -> None:
     box = GeoBox((10, 10), from_origin(LEFT, TOP, 20, 20), CRS("EPSG:32633"))
     other = GeoBox((10, 10), from_origin(LEFT + shift, TOP, 20, 20), CRS("EPSG:32633"))
-    assert (cell_offset(box, other) is not None) == same
+    assert (cell_offset(box, other, tolerance=GRID_TOLERANCE) is not None) == same
 
 
 def test_lattices_whose_cells_drift_apart_are_not_one() -> None:
     box = GeoBox((1000, 1000), from_origin(LEFT, TOP, 20, 20), CRS("EPSG:32633"))
     other = GeoBox((1000, 1000), from_origin(LEFT, TOP, 20.001, 20.001), CRS("EPSG:32633"))
-    assert cell_offset(box, other) is None
+    assert cell_offset(box, other, tolerance=GRID_TOLERANCE) is None
 
 
 def test_the_finest_grid_is_the_reference_and_classes_stay_classes(mixed: CovariateStack) -> None:
