@@ -305,7 +305,7 @@ def test_nonsense_never_breaks_it(server, path, body):
 
 
 def test_page_predicts_in_a_real_browser(server):
-    """Draw nothing, ask nobody else: the visible part is predicted by the worker and shown."""
+    """Nothing drawn, nobody else asked: the visible part is predicted by the worker and shown."""
     if not CHROMIUM.exists():
         pytest.skip("needs chromium")
     with sync_playwright() as playwright:

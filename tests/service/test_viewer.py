@@ -460,3 +460,18 @@ def test_empty_store_is_said_to_be_empty(browser, tmp_path, processes):
 def _load(page, name: str, content: object) -> None:
     text = content if isinstance(content, str) else json.dumps(content)
     page.locator("#file").set_input_files({"name": name, "mimeType": "application/json", "buffer": text.encode()})
+
+
+def test_nothing_can_be_pressed_before_the_page_listens(browser, site):
+    """A press that nobody hears would leave the reader waiting for ever."""
+    page = browser.new_page()
+    held = []
+    page.route("**/assets/index-*.js", lambda route: held.append(route))
+    page.goto(site + SOC, wait_until="commit")
+    page.wait_for_selector("#controls")
+    assert page.locator("#controls :is(button, select, input):enabled").count() == 0
+    for each in held:
+        each.continue_()
+    page.wait_for_selector("html[data-ready=true]")
+    assert page.get_by_role("button", name="Use the visible part").is_enabled()
+    page.close()

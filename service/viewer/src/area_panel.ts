@@ -74,6 +74,8 @@ export class AreaPanel {
         ? `Area of ${hectares(this.area.hectares())} chosen.`
         : "No area chosen yet.";
     const set = (id: string, enabled: boolean) => (byId<HTMLButtonElement>(id).disabled = !enabled);
+    // Before a product is shown the map has neither its place nor its system.
+    for (const id of ["draw", "use-visible", "load"]) set(id, this.choice !== null);
     set("clear-area", chosen);
     set("download", chosen && this.choice !== null && !this.choice.mosaic.products.some((each) => each.result));
     set("predict", chosen && !busy);

@@ -32,7 +32,12 @@ class Page {
     const selection = new Selection(catalog, (choice, moved) => this.show(choice, moved), showProblem);
     this.panel = new AreaPanel(this.map, catalog.predictable, (product, subject) => selection.showResult(product, subject));
     this.listen();
-    await selection.begin();
+    try {
+      await selection.begin();
+    } finally {
+      // Even where the first product cannot be shown, another can be chosen.
+      byId<HTMLFieldSetElement>("controls").disabled = false;
+    }
     document.documentElement.dataset.ready = "true";
   }
 
@@ -42,11 +47,11 @@ class Page {
       this.map.opacity = Number(opacity.value) / 100;
       byId("opacity-value").textContent = `${opacity.value} %`;
     });
-    byId("veil").addEventListener("change", () => this.veil());
+    byId("veil").addEventListener("change", () => this.choice && this.veil());
     this.map.map.on("singleclick", ({ coordinate }) => {
-      if (!this.panel?.area.drawing) void attempt(() => this.inspect(coordinate));
+      if (this.choice && !this.panel?.area.drawing) void attempt(() => this.inspect(coordinate));
     });
-    byId("inspect-centre").addEventListener("click", () => void attempt(() => this.inspect(this.map.view.getCenter()!)));
+    byId("inspect-centre").addEventListener("click", () => this.choice && void attempt(() => this.inspect(this.map.view.getCenter()!)));
     byId("fit").addEventListener("click", () => this.choice && this.map.focus(this.choice.mosaic.products));
   }
 
