@@ -19,8 +19,8 @@ from cup4soil.grids import Bounds, crs_code, crs_of
 
 RECORD_FILE = "product.json"
 COG_MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
-type ProductKind = Literal["composite", "soil-map", "model", "samples"]
-type SourceRole = Literal["scene", "samples", "covariate", "model", "threshold", "land-cover", "composite"]
+type ProductKind = Literal["composite", "index", "thresholds", "soil-map", "model", "samples"]
+type SourceRole = Literal["scene", "samples", "covariate", "model", "threshold", "land-cover", "composite", "index"]
 
 
 class Frozen(BaseModel):

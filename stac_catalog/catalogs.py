@@ -19,6 +19,8 @@ COLLECTION_FILE = "collection.json"
 
 _TITLES: dict[ProductKind, str] = {
     "composite": "Bare-soil composites",
+    "index": "Extremes of the bare-soil index",
+    "thresholds": "Thresholds of the bare-soil index",
     "soil-map": "Soil maps",
     "model": "Models of soil properties",
     "samples": "Soil samples",
@@ -28,6 +30,14 @@ _DESCRIPTIONS: dict[ProductKind, str] = {
     "composite": (
         "Reflectance of bare soil from Sentinel-2 scenes, with statistics of the observations in which the soil was "
         "bare and of all valid ones. Each item states its period, its scenes and its limitations."
+    ),
+    "index": (
+        "Lowest and highest value of the bare-soil index over the valid Sentinel-2 observations of a period, and how many "
+        "there were in each month. Each item states its period, its scenes and its limitations."
+    ),
+    "thresholds": (
+        "Largest value of the bare-soil index that counts as bare soil, found by region from the index's extremes and "
+        "land cover (HISET) and brought to a smooth surface. Each item states how well the classes separate."
     ),
     "soil-map": (
         "Predictions of a soil property with their uncertainty: mean and quantiles of the predictive distribution, "

@@ -40,7 +40,14 @@ from stac_catalog.iso_quality import data_quality
 from stac_catalog.lineage import abstract, simulation_notice
 
 # What the record is about, in the terms of MD_ScopeCode.
-_SCOPES = {"composite": "dataset", "soil-map": "dataset", "samples": "dataset", "model": "model"}
+_SCOPES = {
+    "composite": "dataset",
+    "index": "dataset",
+    "thresholds": "dataset",
+    "soil-map": "dataset",
+    "samples": "dataset",
+    "model": "model",
+}
 _SCHEMA = f"{NAMESPACES['gmx']} http://schemas.opengis.net/iso/19139/20070417/gmx/gmx.xsd"
 _NO_ACCESS_LIMITS = "http://inspire.ec.europa.eu/metadata-codelist/LimitationsOnPublicAccess/noLimitations"
 _GEMET = ("GEMET - INSPIRE themes, version 1.0", "http://www.eionet.europa.eu/gemet/inspire_themes", date(2008, 6, 1))

@@ -23,6 +23,7 @@ _ROLE_NAMES = {
     "threshold": "Threshold of the bare-soil index",
     "land-cover": "Land cover",
     "composite": "Bare-soil composite",
+    "index": "Extremes of the bare-soil index",
 }
 
 

@@ -20,6 +20,7 @@ _NOUNS = {
     "threshold": ("threshold raster", "threshold rasters"),
     "land-cover": ("land-cover raster", "land-cover rasters"),
     "composite": ("composite", "composites"),
+    "index": ("set of index extremes", "sets of index extremes"),
 }
 
 

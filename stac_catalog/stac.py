@@ -22,8 +22,8 @@ from stac_catalog.models import describe_model
 type Resolve = Callable[[Source], str | None]
 
 _DOI = re.compile(r"\b10\.[0-9]{4,9}/[^\s\"<>]+")
-# CEOS processing levels: composites are resampled in space and time, maps and models are model output.
-_LEVELS = {"composite": "L3", "soil-map": "L4", "model": "L4"}
+# CEOS processing levels: composites and extremes are resampled in space and time, the others are model output.
+_LEVELS = {"composite": "L3", "index": "L3", "thresholds": "L4", "soil-map": "L4", "model": "L4"}
 
 
 def product_item(record: ProductRecord, folder: Path, settings: Settings, resolve: Resolve) -> pystac.Item:

@@ -193,7 +193,7 @@ class Store:
 
     def _own_product(self, source: Source) -> str | None:
         """Address of the item of the store that the source is; None when it is none."""
-        if source.role not in ("model", "samples", "composite", "covariate"):
+        if source.role not in ("model", "samples", "composite", "covariate", "index", "threshold"):
             return None
         name = PurePosixPath(source.id).name
         found = (each for each in self._index.folder.iterdir() if each.is_dir() and self.find(each.name, name))

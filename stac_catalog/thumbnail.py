@@ -18,6 +18,7 @@ _TRUE_COLOUR = ("red", "green", "blue")
 _STRETCH_PERCENT = (2.0, 98.0)
 # Equal steps of value look like equal steps of colour, also to readers who see fewer colours.
 _COLOUR_MAP = "viridis"
+_SHOWN = {"index": "INDEX", "thresholds": "THRESHOLDS"}
 
 type Picture = NDArray[np.uint8]
 
@@ -26,7 +27,8 @@ def thumbnail(record: ProductRecord, folder: Path) -> bytes | None:
     """PNG preview of the product whose files lie in ``folder``; None when it has nothing to show.
 
     A picture that the product brings itself (a document of the role ``overview``) goes first; else
-    composites are shown in true colour and soil maps by their mean, missing cells transparent.
+    composites are shown in true colour, soil maps by their mean, and the index and its thresholds by their first
+    band, missing cells transparent.
 
     Raises:
         InvalidInput: when the product's own picture is none, or a layer cannot be read.
@@ -43,7 +45,8 @@ def _of_layers(record: ProductRecord, folder: Path) -> Picture | None:
     if record.kind == "composite":
         pictures = (_true_colour(layers[name], folder) for name in ("SRC", "MREF") if name in layers)
         return next((picture for picture in pictures if picture is not None), None)
-    return _single_band(layers["mean"], folder) if "mean" in layers else None
+    shown = layers.get(_SHOWN.get(record.kind, "mean"))
+    return None if shown is None else _single_band(shown, folder)
 
 
 def _true_colour(layer: Layer, folder: Path) -> Picture | None:
