@@ -10,13 +10,15 @@ from odc.geo.geobox import GeoBox
 
 from cup4soil.errors import InvalidRaster
 from cup4soil.grids import Window, crs_code, crs_of
-from cup4soil.rasters.reading import RasterInfo, raster_info, read_on_grid
+from cup4soil.rasters.reading import raster_info, read_on_grid
 from producers.land_cover import BUILT_IN, DEFAULT_LEGEND, Legend
 
 INDEX_RANGE = (-2.0, 2.0)
 THRESHOLD_BAND = "T_MIN"
 # A centre this near to a centre of the surface's cells (in cells) counts as on it: equal grids keep their values.
 _ON_CENTRE = 1e-6
+# Along this distance a straight line in one CRS is one in another, within millimetres.
+_STRAIGHT_M = 400.0
 
 
 def read_threshold(threshold: float | Path, geobox: GeoBox) -> NDArray[np.floating]:
@@ -36,20 +38,54 @@ def read_threshold(threshold: float | Path, geobox: GeoBox) -> NDArray[np.floati
     window = _around(info.geobox, columns, rows)
     if window is None:
         return np.full(geobox.shape, np.nan, dtype=np.float64)
-    surface = _checked(_own_cells(threshold, info, window), threshold)
-    return _bilinear(surface, columns - window.col, rows - window.row)
+    # By the nearest cell on its own grid: the values as they are, no neighbour's gap in them.
+    bands = read_on_grid(threshold, window.of(info.geobox), categorical=True)
+    surface = bands[info.names.index(THRESHOLD_BAND) if THRESHOLD_BAND in info.names else 0]
+    return _bilinear(_checked(surface, threshold), columns - window.col, rows - window.row)
 
 
 def _positions(own: GeoBox, target: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Columns and rows in ``own`` of the centres of ``target``; whole numbers are centres of cells."""
+    """Columns and rows in ``own`` of the centres of ``target``; whole numbers are centres of cells.
+
+    In another CRS every so many centres are projected and those between interpolated: over 400 m the curvature of a
+    projection moves them by millimetres.
+    """
     height, width = target.shape
-    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    x, y = target.affine * (columns, rows)
-    if crs_of(own) != crs_of(target):
+    if crs_of(own) == crs_of(target):
+        x, y = _centres(target, np.arange(height), np.arange(width))
+        columns, rows = ~own.affine @ (x, y)
+    else:
+        step = max(1, int(_STRAIGHT_M // abs(target.affine.a)))
+        knots = [np.unique(np.append(np.arange(0, n, step), n - 1)) for n in (height, width)]
         transformer = pyproj.Transformer.from_crs(crs_code(crs_of(target)), crs_code(crs_of(own)), always_xy=True)
-        x, y = transformer.transform(x, y)
-    columns, rows = (np.asarray(each) - 0.5 for each in ~own.affine * (x, y))
-    return _snapped(columns), _snapped(rows)
+        x, y = transformer.transform(*_centres(target, knots[0], knots[1]))
+        columns, rows = (
+            _between(each, knots, (height, width)) for each in ~own.affine @ (np.asarray(x), np.asarray(y))
+        )
+    return _snapped(columns - 0.5), _snapped(rows - 0.5)
+
+
+def _centres(
+    geobox: GeoBox, rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    across, down = np.meshgrid(columns + 0.5, rows + 0.5)
+    x, y = (np.asarray(each) for each in geobox.affine @ (across, down))
+    return x, y
+
+
+def _between(
+    values: NDArray[np.float64], knots: list[NDArray[np.integer]], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Values at all rows and columns from those at the knots, linear along both."""
+    for axis, (known, size) in enumerate(zip(knots, shape, strict=True)):
+        if known.size == size:
+            continue
+        place = np.interp(np.arange(size), known, np.arange(known.size))
+        first = np.minimum(place.astype(int), known.size - 2)
+        share = place - first
+        share = share[:, np.newaxis] if axis == 0 else share
+        values = np.take(values, first, axis) * (1 - share) + np.take(values, first + 1, axis) * share
+    return values
 
 
 def _snapped(positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,13 +110,6 @@ def _around(own: GeoBox, columns: NDArray[np.float64], rows: NDArray[np.float64]
     return Window(row, col, height, width)
 
 
-def _own_cells(path: Path, info: RasterInfo, window: Window) -> NDArray[np.float32]:
-    band = info.names.index(THRESHOLD_BAND) if THRESHOLD_BAND in info.names else 0
-    # By the nearest cell on its own grid: the values as they are, no neighbour's gap in them.
-    surface: NDArray[np.float32] = read_on_grid(path, window.of(info.geobox), categorical=True)[band]
-    return surface
-
-
 def _checked(surface: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
     low, high = INDEX_RANGE
     odd = surface[(surface < low) | (surface > high)]
@@ -96,7 +125,7 @@ def _bilinear(
     surface: NDArray[np.float32], columns: NDArray[np.float64], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     height, width = surface.shape
-    inside = (rows >= -0.5) & (rows < height - 0.5) & (columns >= -0.5) & (columns < width - 0.5)
+    inside = _inside(surface.shape, columns, rows)
     safe_rows, safe_columns = np.where(inside, rows, 0.0), np.where(inside, columns, 0.0)
     top, left = np.floor(safe_rows).astype(int), np.floor(safe_columns).astype(int)
     below, right = safe_rows - top, safe_columns - left
@@ -109,11 +138,26 @@ def _bilinear(
             weight = np.where(exists & ~np.isnan(value), row_weight * column_weight, 0.0)
             total += weight * np.nan_to_num(value)
             share += weight
-    own = surface[np.floor(safe_rows + 0.5).astype(int), np.floor(safe_columns + 0.5).astype(int)]
-    known = inside & ~np.isnan(own)
+    known = inside & ~np.isnan(_nearest(surface, columns, rows))
     threshold = np.full(rows.shape, np.nan)
     np.divide(total, share, out=threshold, where=known)
     return threshold
+
+
+def _nearest(
+    cells: NDArray[np.float32], columns: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """The cells under the positions, NaN outside."""
+    inside = _inside(cells.shape, columns, rows)
+    row, col = (np.floor(np.where(inside, each, 0.0) + 0.5).astype(int) for each in (rows, columns))
+    found: NDArray[np.float32] = np.where(inside, cells[row, col], np.float32(np.nan))
+    return found
+
+
+def _inside(shape: tuple[int, ...], columns: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    height, width = shape
+    found: NDArray[np.bool_] = (rows >= -0.5) & (rows < height - 0.5) & (columns >= -0.5) & (columns < width - 0.5)
+    return found
 
 
 def read_land_cover(path: Path, geobox: GeoBox, legend: Legend = BUILT_IN[DEFAULT_LEGEND]) -> NDArray[np.floating]:
@@ -124,7 +168,11 @@ def read_land_cover(path: Path, geobox: GeoBox, legend: Legend = BUILT_IN[DEFAUL
     Raises:
         InvalidRaster: when the raster holds a code that its legend lacks.
     """
-    nodata = raster_info(path).nodata[0]
-    keep = nodata is None or nodata in legend.classes
-    codes: NDArray[np.floating] = read_on_grid(path, geobox, categorical=True, keep_nodata=keep)[0]
-    return legend.translate(codes, path)
+    info = raster_info(path)
+    columns, rows = _positions(info.geobox, geobox)
+    window = _around(info.geobox, columns, rows)
+    if window is None:
+        return np.full(geobox.shape, np.nan, dtype=np.float32)
+    keep = info.nodata[0] is None or info.nodata[0] in legend.classes
+    codes = read_on_grid(path, window.of(info.geobox), categorical=True, keep_nodata=keep)[0]
+    return legend.translate(_nearest(codes, columns - window.col, rows - window.row), path)

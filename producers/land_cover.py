@@ -49,6 +49,7 @@ class Legend:
     """What the codes of a raster mean: ``classes`` holds one of the names of ``CLASSES`` for each code."""
 
     name: str
+    title: str
     classes: Mapping[int, str]
 
     def translate(self, codes: NDArray[np.floating], source: Path) -> NDArray[np.float32]:
@@ -61,7 +62,7 @@ class Legend:
         for code in found[~np.isnan(found)]:
             if code not in self.classes:
                 raise InvalidRaster(
-                    f"{source} holds the code {code:g}, which the legend {self.name} lacks",
+                    f"{source} holds the code {code:g}, which is none of {self.title}'s",
                     f"choose its legend with --landcover-classes: {', '.join(BUILT_IN)}, or a file that maps its codes",
                 )
         meaning = np.array([np.nan if np.isnan(c) else CLASSES[self.classes[int(c)]] for c in found], dtype=np.float32)
@@ -97,7 +98,7 @@ def read_legend(legend: str | Path) -> Legend:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is no text in UTF-8", "save it as such") from error
-    return Legend(path.name, _mapping(path, text))
+    return Legend(path.name, path.name, _mapping(path, text))
 
 
 def _mapping(path: Path, text: str) -> dict[int, str]:
@@ -204,8 +205,8 @@ def _longest(name: str) -> str:
 BUILT_IN: Mapping[str, Legend] = {
     legend.name: legend
     for legend in (
-        Legend(DEFAULT_LEGEND, {code: name for name, code in CLASSES.items() if code != OTHER}),
-        Legend("corine", _corine()),
-        Legend("lucas", _lucas()),
+        Legend(DEFAULT_LEGEND, "ESA WorldCover", {code: name for name, code in CLASSES.items() if code != OTHER}),
+        Legend("corine", "CORINE Land Cover", _corine()),
+        Legend("lucas", "LUCAS", _lucas()),
     )
 }
