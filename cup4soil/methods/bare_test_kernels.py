@@ -19,9 +19,8 @@ def observe_pvir2(b04, b08, b12, threshold, index, bare):  # type: ignore[no-unt
     for i in range(index.size):
         red, nir, swir = np.float64(b04[i]), np.float64(b08[i]), np.float64(b12[i])
         green, dry = nir + red, nir + swir
-        value = (nir - red) / green + (nir - swir) / dry
-        computable = (green > 0.0) & (dry > 0.0)
-        value = value if computable else np.nan
+        raw = (nir - red) / green + (nir - swir) / dry
+        value = raw if (green > 0.0) & (dry > 0.0) else np.nan
         index[i] = value
         bare[i] = np.uint8(value <= threshold[i])
 
@@ -32,8 +31,8 @@ def observe_ratio(high, low, threshold, index, bare):  # type: ignore[no-untyped
     for i in range(index.size):
         a, b = np.float64(high[i]), np.float64(low[i])
         total = a + b
-        value = (a - b) / total
-        value = value if total > 0.0 else np.nan
+        raw = (a - b) / total
+        value = raw if total > 0.0 else np.nan
         index[i] = value
         bare[i] = np.uint8(value <= threshold[i])
 
@@ -49,8 +48,8 @@ def observe_ndvi_nbr2(b04, b08, b11, b12, threshold, limits, index, bare):  # ty
         red, nir, swir1, swir2 = np.float64(b04[i]), np.float64(b08[i]), np.float64(b11[i]), np.float64(b12[i])
         green, swir = nir + red, swir1 + swir2
         ndvi = (nir - red) / green
-        nbr2 = (swir1 - swir2) / swir
-        nbr2 = nbr2 if swir > 0.0 else np.nan
+        raw = (swir1 - swir2) / swir
+        nbr2 = raw if swir > 0.0 else np.nan
         index[i] = nbr2
         grey = (green > 0.0) & (ndvi >= lowest_ndvi) & (ndvi <= highest_ndvi)
         bare[i] = np.uint8(grey & (nbr2 >= lowest_nbr2) & (nbr2 <= threshold[i]))
