@@ -1,50 +1,21 @@
 """Plots of a training report: drawn without a display, the same bytes for the same numbers."""
 
-import functools
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-_BROWN, _TEAL, _GREY, _RED = "#8a4f24", "#1f7a78", "#6b6b6b", "#c0392b"
-_STYLE: Any = {
-    "svg.hashsalt": "cup4soil",
-    "svg.fonttype": "none",
-    # Names of columns and units are text, not formulas.
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#888888",
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "axes.facecolor": "none",
-    "axes.grid": True,
-    "grid.color": "#e6e2dc",
-    "axes.axisbelow": True,
-}
+from producers.pages import BROWN, GREY, RED, TEAL, styled
+
 # Beyond this many points a drawing of each one is larger than a picture of them all.
 _MOST_VECTOR_POINTS = 3000
 _MOST_BARS = 20
 
 type _Floats = NDArray[np.float64]
-
-
-def _styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
-    @functools.wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context(_STYLE):
-            return draw(*args, **kwargs)
-
-    return drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +29,7 @@ class HeldOut:
     upper: _Floats
 
 
-@_styled
+@styled
 def scatter(parts: Sequence[HeldOut], label: str, *, log: bool) -> Figure:
     """Predicted against observed, one panel for each kind of validation; on logarithmic axes where all is positive."""
     figure = Figure(figsize=(4.4 * len(parts), 4.4), layout="constrained")
@@ -70,7 +41,7 @@ def scatter(parts: Sequence[HeldOut], label: str, *, log: bool) -> Figure:
     for index, part in enumerate(parts):
         axes = figure.add_subplot(1, len(parts), index + 1)
         _scatter_panel(axes, part, label)
-        axes.plot(limits, limits, color=_GREY, linewidth=1, linestyle="--", zorder=1.6)
+        axes.plot(limits, limits, color=GREY, linewidth=1, linestyle="--", zorder=1.6)
         scale = "log" if log else "linear"
         axes.set(xscale=scale, yscale=scale, xlim=limits, ylim=limits, aspect="equal")
         if log:
@@ -89,7 +60,7 @@ def _scatter_panel(axes: Axes, part: HeldOut, label: str) -> None:
     missed = (part.observed < part.lower) | (part.observed > part.upper)
     many = part.observed.size > _MOST_VECTOR_POINTS
     axes.vlines(part.observed, part.lower, part.upper, color="#d9cfc3", linewidth=0.7, zorder=1.5, rasterized=many)
-    for chosen, colour, name in ((~missed, _BROWN, "interval holds it"), (missed, _RED, "outside the 90 % interval")):
+    for chosen, colour, name in ((~missed, BROWN, "interval holds it"), (missed, RED, "outside the 90 % interval")):
         axes.scatter(
             part.observed[chosen], part.mean[chosen], s=14, color=colour, alpha=0.75, linewidths=0, zorder=2.5,
             label=f"{name} ({int(chosen.sum())})", rasterized=many,
@@ -98,13 +69,13 @@ def _scatter_panel(axes: Axes, part: HeldOut, label: str) -> None:
     axes.legend(loc="upper left", fontsize=8, facecolor="white", framealpha=0.85, edgecolor="none")
 
 
-@_styled
+@styled
 def coverage(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
     """Share of samples inside their prediction interval against the nominal level; a curve is (levels, shares)."""
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--", label="as it should be")
-    for (name, (levels, shares)), colour, marker in zip(curves.items(), (_BROWN, _TEAL), ("o", "s"), strict=False):
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="as it should be")
+    for (name, (levels, shares)), colour, marker in zip(curves.items(), (BROWN, TEAL), ("o", "s"), strict=False):
         axes.plot(levels, shares, color=colour, marker=marker, markersize=3.5, linewidth=1.4, label=name)
     axes.set(xlabel="nominal level of the interval", ylabel="share of samples inside", xlim=(0, 1), ylim=(0, 1.02))
     axes.set_aspect("equal")
@@ -112,19 +83,19 @@ def coverage(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> F
     return figure
 
 
-@_styled
+@styled
 def importance(shares: Mapping[str, float]) -> Figure:
     """Bars of the covariates' shares of the whole importance, the largest on top."""
     ordered = sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_BARS][::-1]
     figure = Figure(figsize=(6.4, 0.8 + 0.26 * len(ordered)), layout="constrained")
     axes = figure.add_subplot()
-    axes.barh([name for name, _ in ordered], [100 * share for _, share in ordered], color=_TEAL, height=0.7)
+    axes.barh([name for name, _ in ordered], [100 * share for _, share in ordered], color=TEAL, height=0.7)
     axes.set(xlabel="share of the importance (%)")
     axes.grid(visible=False, axis="y")
     return figure
 
 
-@_styled
+@styled
 def residual_map(x: _Floats, y: _Floats, residuals: _Floats, label: str, unit: str) -> Figure:
     """Where the model predicts too much and where too little; ``unit`` is that of the coordinates."""
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
@@ -142,30 +113,13 @@ def residual_map(x: _Floats, y: _Floats, residuals: _Floats, label: str, unit: s
     return figure
 
 
-@_styled
+@styled
 def histogram(values: _Floats, label: str, modelled: _Floats | None) -> Figure:
     """Distribution of the samples' values, and on the scale modelled where that is another."""
     panels = [(values, label)] + ([(modelled, f"ln of {label}")] if modelled is not None else [])
     figure = Figure(figsize=(4.4 * len(panels), 3.2), layout="constrained")
     for index, (numbers, name) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), index + 1)
-        axes.hist(numbers, bins=min(30, max(8, int(np.sqrt(numbers.size)))), color=_BROWN, edgecolor="white")
+        axes.hist(numbers, bins=min(30, max(8, int(np.sqrt(numbers.size)))), color=BROWN, edgecolor="white")
         axes.set(xlabel=name, ylabel="samples")
     return figure
-
-
-@_styled
-def svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element for a page of HTML."""
-    target = io.StringIO()
-    figure.savefig(target, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
-    text = target.getvalue()
-    return text[text.index("<svg") :]
-
-
-@_styled
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG."""
-    target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=110, facecolor="white", metadata={"Software": None})
-    return target.getvalue()

@@ -1,20 +1,18 @@
 """The report of a training: figures as JSON, and a page for people with everything in it."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from cup4soil.grids import parse_crs
 from cup4soil.products import ProductRecord
 from producers import plots
 from producers.coordinates import unit_name
+from producers.pages import drawings, number, png, render, write_json
 from producers.samples import SampleReport
 from producers.training_record import MEASURES, interval_sentence, lower_first, percent, skill_sentence, software
 from producers.training_result import TrainingResult, Validation
@@ -25,11 +23,9 @@ _MOST_ROWS_SHOWN = 1000
 
 def write_report(folder: Path, result: TrainingResult, record: ProductRecord) -> None:
     """Write ``report.json``, ``report.html`` and ``overview.png`` into ``folder``."""
-    document = report_document(result, record)
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    (folder / "report.json").write_text(text, encoding="utf-8")
+    write_json(folder / "report.json", report_document(result, record))
     (folder / "report.html").write_text(report_page(result, record), encoding="utf-8")
-    (folder / "overview.png").write_bytes(plots.png(_scatter(result, [result.spatial])))
+    (folder / "overview.png").write_bytes(png(_scatter(result, [result.spatial])))
 
 
 def report_document(result: TrainingResult, record: ProductRecord) -> dict[str, Any]:
@@ -44,12 +40,12 @@ def report_document(result: TrainingResult, record: ProductRecord) -> dict[str, 
         "validation": {
             name: _validation(each) for name, each in (("random", result.random), ("spatial", result.spatial))
         },
-        "importance": {name: _number(share) for name, share in result.importance_shares.items()},
-        "importance_of_features": dict(zip(result.encoding.features, map(_number, result.importance), strict=True)),
+        "importance": {name: number(share) for name, share in result.importance_shares.items()},
+        "importance_of_features": dict(zip(result.encoding.features, map(number, result.importance), strict=True)),
         "levels": dict(result.encoding.levels),
         "applicability": {
-            "threshold": _number(result.threshold),
-            "training_dissimilarity_max": _number(float(result.training_dissimilarity.max())),
+            "threshold": number(result.threshold),
+            "training_dissimilarity_max": number(float(result.training_dissimilarity.max())),
         },
         "parameters": record.algorithm.model_dump(mode="json")["parameters"],
         "references": list(record.algorithm.references),
@@ -77,45 +73,32 @@ def _validation(validation: Validation) -> dict[str, Any]:
         **{name: _scores(scores) for name, scores in scales.items() if scores is not None},
         "coverage": {
             "interval_levels": list(curve.nominal),
-            "share_inside": [_number(share) for share in curve.picp],
+            "share_inside": [number(share) for share in curve.picp],
             "quantiles": list(curve.quantile_levels),
-            "share_at_or_below": [_number(share) for share in curve.quantile_coverage],
+            "share_at_or_below": [number(share) for share in curve.quantile_coverage],
         },
     }
 
 
 def _scores(scores: Any) -> dict[str, float | int | None]:
-    return {name: _number(value) for name, value in dataclasses.asdict(scores).items()}
-
-
-def _number(value: float) -> float | int | None:
-    """A figure for JSON, which has no NaN: undefined is null."""
-    if isinstance(value, int):
-        return value
-    return round(float(value), 6) if math.isfinite(value) else None
+    return {name: number(value) for name, value in dataclasses.asdict(scores).items()}
 
 
 def report_page(result: TrainingResult, record: ProductRecord) -> str:
     """The report as one page of HTML that asks for nothing from elsewhere."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("producers"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     excluded = result.report.excluded
-    return (
-        environment.get_template("report.html.j2").render(
-            result=result,
-            record=record,
-            report=result.report,
-            figures={name: Markup(plots.svg(figure)) for name, figure in _figures(result).items()},  # noqa: S704
-            tables=list(_tables(result)),
-            skill=skill_sentence(result),
-            interval=interval_sentence(result.spatial),
-            shown=excluded[:_MOST_ROWS_SHOWN],
-            software=software(),
-            summary=_summary(result),
-        )
-        + "\n"
+    return render(
+        "report.html.j2",
+        result=result,
+        record=record,
+        report=result.report,
+        figures=drawings(_figures(result)),
+        tables=list(_tables(result)),
+        skill=skill_sentence(result),
+        interval=interval_sentence(result.spatial),
+        shown=excluded[:_MOST_ROWS_SHOWN],
+        software=software(),
+        summary=_summary(result),
     )
 
 

@@ -1,0 +1,88 @@
+"""What the pages of reports share: templates, one style of plots, numbers for JSON."""
+
+import functools
+import io
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+# Told apart also by readers who see fewer colours.
+BROWN, TEAL, GREY, RED = "#8a4f24", "#1f7a78", "#6b6b6b", "#c0392b"
+_STYLE: Any = {
+    "svg.hashsalt": "cup4soil",
+    "svg.fonttype": "none",
+    # Names of columns and units are text, not formulas.
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "grid.color": "#e6e2dc",
+    "axes.axisbelow": True,
+}
+
+
+def render(template: str, **facts: Any) -> str:
+    """The page of HTML that ``template`` of this package makes of ``facts``; what is not given is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("producers"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(template).render(**facts) + "\n"
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write ``document`` to ``path``; what JSON cannot hold, such as NaN, is an error."""
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def number(value: float) -> float | int | None:
+    """A figure for JSON, which has no NaN: undefined is null."""
+    if isinstance(value, int):
+        return value
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def styled[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
+    """Let ``draw`` draw in the style of the reports."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def drawings(figures: Mapping[str, Figure]) -> dict[str, Markup]:
+    """Each figure as an ``<svg>`` that a template puts into its page as it is."""
+    return {name: Markup(svg(figure)) for name, figure in figures.items()}  # noqa: S704
+
+
+@styled
+def svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element for a page of HTML."""
+    target = io.StringIO()
+    figure.savefig(target, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+    text = target.getvalue()
+    return text[text.index("<svg") :]
+
+
+@styled
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG."""
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    return target.getvalue()
