@@ -42,6 +42,7 @@ DEFAULT_LEGEND = "worldcover"
 MAX_LEGEND_BYTES = 1_000_000
 # Codes are read as float32, which has every whole number up to here.
 _MAX_CODE = 2**24
+_COUNTED = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,16 @@ class Legend:
         Raises:
             InvalidRaster: naming a code that the legend lacks.
         """
-        found, places = np.unique(codes, return_inverse=True)
-        for code in found[~np.isnan(found)]:
+        known = ~np.isnan(codes)
+        found, places = _distinct(codes[known])
+        for code in found:
             if code not in self.classes:
                 raise InvalidRaster(
                     f"{source} holds the code {code:g}, which is none of {self.title}'s",
                     f"choose its legend with --landcover-classes: {', '.join(BUILT_IN)}, or a file that maps its codes",
                 )
-        meaning = np.array([np.nan if np.isnan(c) else CLASSES[self.classes[int(c)]] for c in found], dtype=np.float32)
-        translated: NDArray[np.float32] = meaning[places.reshape(codes.shape)]
+        translated = np.full(codes.shape, np.nan, dtype=np.float32)
+        translated[known] = np.array([CLASSES[self.classes[int(code)]] for code in found], dtype=np.float32)[places]
         return translated
 
     def parameters(self) -> str | dict[str, str]:
@@ -74,6 +76,16 @@ class Legend:
         if BUILT_IN.get(self.name) is self:
             return self.name
         return {str(code): name for code, name in sorted(self.classes.items())}
+
+
+def _distinct(codes: NDArray[np.floating]) -> tuple[NDArray[np.number], NDArray[np.integer]]:
+    """The distinct codes, and the place of each code among them; by counting where they are whole and near together."""
+    whole = codes.astype(np.int64)
+    if not codes.size or (whole != codes).any() or np.ptp(whole) > _COUNTED:
+        found, places = np.unique(codes, return_inverse=True)
+        return found, places
+    present = np.bincount(whole - whole.min()) > 0
+    return np.flatnonzero(present) + whole.min(), (np.cumsum(present) - 1)[whole - whole.min()]
 
 
 def read_legend(legend: str | Path) -> Legend:

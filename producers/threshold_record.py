@@ -103,8 +103,9 @@ def threshold_algorithm(index: str | None, legend: Legend, regions: str, geobox:
         version=_VERSION,
         title="HISET, histogram separation thresholds by region",
         description="By region, the index value that separates best the minimum of the index over cropland from that "
-        "over grassland or forest (T_MIN), and the maximum over built-up land from that over cropland (T_MAX). Poor "
-        "ones are rejected; the others are interpolated by a weighted mean that falls with distance.",
+        "over grassland or forest (T_MIN), and the maximum over built-up land from that over cropland (T_MAX), in "
+        "cells of one class throughout. Poor ones are rejected; the others are interpolated by a weighted mean that "
+        "falls with distance.",
         parameters={
             "index": index,
             "bin_width": BIN_WIDTH,
@@ -112,6 +113,7 @@ def threshold_algorithm(index: str | None, legend: Legend, regions: str, geobox:
             "poor_score": POOR_SCORE,
             "half_weight_cells": HALF_WEIGHT_CELLS,
             "land_cover_classes": legend.parameters(),
+            "land_cover_cells": "pure",
             "regions": regions,
             "crs": crs_code(crs_of(geobox)),
             "shape": [geobox.shape[0], geobox.shape[1]],

@@ -176,7 +176,7 @@ class ThresholdJob:
         minimum, maximum = index[product.bands[0]], index[product.bands[1]]
         if np.isnan(minimum).all():
             return
-        cover = read_land_cover(self.request.land_cover, geobox, self.legend)
+        cover = _pure_land_cover(self.request.land_cover, geobox, self.legend)
         for number, area in near.items():
             if area.contains(block):
                 histograms[number].add(minimum, maximum, cover)
@@ -337,6 +337,20 @@ def _projected(regions: tuple[Region, ...], product: IndexProduct) -> dict[int, 
             found[number] = project(region.area.intersection(surroundings), WGS84, crs_of(product.geobox))
             shapely.prepare(found[number])
     return found
+
+
+def _pure_land_cover(path: Path, geobox: GeoBox, legend: Legend) -> NDArray[np.floating]:
+    """WorldCover codes of the cells that are of one class in all four quarters, NaN elsewhere.
+
+    A mixed cell is a sample of neither class; and where land cover is twice as fine, no quarter is nearer than another.
+    """
+    rows, cols = geobox.shape
+    quarters = read_land_cover(path, geobox.zoom_to((2 * rows, 2 * cols)), legend).reshape(rows, 2, cols, 2)
+    first = quarters[:, 0, :, 0]
+    pure: NDArray[np.floating] = np.where(
+        (quarters == first[:, np.newaxis, :, np.newaxis]).all(axis=(1, 3)), first, np.nan
+    )
+    return pure
 
 
 def _surfaces(found: tuple[RegionFindings, ...], geobox: GeoBox) -> NDArray[np.float64]:
