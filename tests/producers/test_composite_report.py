@@ -211,6 +211,14 @@ def test_the_threshold_may_be_a_surface_with_gaps(stored):
     assert summary.threshold_range == pytest.approx((T, T, T))
 
 
+def test_the_limit_itself_is_near_the_threshold():
+    cells = {name: values[:, :2, :2] for name, values in suite().items()}
+    cells["INDEX"] = np.array([[[999, 1000], [2000, 2001]]] * 2, dtype=np.int16)
+    summary = CompositeSummary()
+    summary.add(cells, T)
+    assert summary.near_threshold_share == 0.5
+
+
 def test_memory_does_not_grow_with_the_cells(stored):
     summary = CompositeSummary()
     for _ in range(3):
