@@ -45,7 +45,7 @@ INDEX_LAYER, MINIMUM, MAXIMUM = "INDEX", "IMIN", "IMAX"
 TILES_FILE, TILE_NAME = "tiles.geojson", "tile"
 RESOLUTION_M = 5000.0
 _NAME_PROPERTIES = (TILE_NAME, "name", "id")
-_BLOCK = 1024
+_BLOCK = 512
 # A region is cut to the surroundings of a product (degrees) before it is projected: far parts may have no place there.
 _SURROUNDINGS_DEG = 1.0
 _NAMED_REGIONS = 5
