@@ -20,6 +20,8 @@ POOR_SCORE = 0.25
 LEAST_CELLS = 100
 # A region's weight reaches half of its full value with this many cells in the smaller class.
 HALF_WEIGHT_CELLS = 1000
+# Centres nearer than this are one place; a width of nearly nothing would leave no weight anywhere else.
+_LEAST_WIDTH_M = 1.0
 
 # WorldCover codes of the classes that are compared.
 FOREST, GRASSLAND, CROPLAND, BUILT_UP = 10, 30, 40, 50
@@ -203,7 +205,7 @@ def smooth_surface(
     """A smooth surface through the regions' values: their weighted mean, near regions before far ones.
 
     T(p) = sum_i w_i k_i(p) v_i / sum_i w_i k_i(p) with k_i(p) = (1 + |p - c_i|^2 / h^2)^-2 and h half the median
-    distance of a region's centre to the nearest other one. Every k_i is positive everywhere, so the surface has no
+    distance of a region's centre to the nearest other one, at least 1 m. Every k_i is positive everywhere, so the surface has no
     gap, is smooth to any order, and as a mean with positive weights never leaves the range of the values. On a
     regular lattice of regions a region's own share at its centre is about four fifths; far from all of them the
     surface goes towards the weighted mean of all, not on along a trend.
@@ -227,7 +229,7 @@ def smooth_surface(
     """
     if not len(centres) == len(values) == len(weights) or not values or not min(weights) > 0:
         raise ValueError(f"{len(centres)} centres, {len(values)} values and {len(weights)} positive weights wanted")
-    scale = kernel_width(centres) or 1.0
+    scale = max(kernel_width(centres), _LEAST_WIDTH_M)
     total, share = np.zeros((2, y.size, x.size))
     for (cx, cy), value, weight in zip(centres, values, weights, strict=True):
         squared = ((x[np.newaxis] - cx) / scale) ** 2 + ((y[:, np.newaxis] - cy) / scale) ** 2

@@ -188,7 +188,7 @@ class TestSurface:
     @given(points)
     def test_is_the_formula(self, regions):
         centres, values, weights = zip(*regions, strict=True)
-        h = kernel_width(centres) or 1.0
+        h = max(kernel_width(centres), 1.0)
         for x, y in ((0.0, 0.0), (2e5, -4e5)):
             k = [
                 w / (1 + ((x - a) ** 2 + (y - b) ** 2) / h**2) ** 2 for (a, b), w in zip(centres, weights, strict=True)
@@ -196,6 +196,10 @@ class TestSurface:
             expected = sum(each * v for each, v in zip(k, values, strict=True)) / sum(k)
             surface = smooth_surface(np.array([x]), np.array([y]), centres, values, weights)
             assert surface[0, 0] == pytest.approx(expected, abs=1e-9)
+
+    def test_centres_that_all_but_coincide_leave_no_gap(self):
+        surface = smooth_surface(GRID, GRID, [(0.0, 0.0), (1e-300, 0.0)], [0.2, 0.4], [1.0, 1.0])
+        assert surface == pytest.approx(0.3)
 
     def test_one_region_gives_one_value(self):
         assert (smooth_surface(GRID, GRID, [(0.0, 0.0)], [0.3], [0.2]) == 0.3).all()
