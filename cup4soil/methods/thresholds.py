@@ -205,10 +205,10 @@ def smooth_surface(
     """A smooth surface through the regions' values: their weighted mean, near regions before far ones.
 
     T(p) = sum_i w_i k_i(p) v_i / sum_i w_i k_i(p) with k_i(p) = (1 + |p - c_i|^2 / h^2)^-2 and h half the median
-    distance of a region's centre to the nearest other one, at least 1 m. Every k_i is positive everywhere, so the surface has no
-    gap, is smooth to any order, and as a mean with positive weights never leaves the range of the values. On a
-    regular lattice of regions a region's own share at its centre is about four fifths; far from all of them the
-    surface goes towards the weighted mean of all, not on along a trend.
+    distance of a region's centre to the nearest other one, at least 1 m. Every k_i is positive everywhere, so the
+    surface has no gap, is smooth to any order, and as a mean with positive weights never leaves the range of the
+    values. On a regular lattice of regions a region's own share at its centre is about four fifths; far from all of
+    them the surface goes towards the weighted mean of all, not on along a trend.
 
     The weight of a region, w = (1 - 2 S) n / (n + 1000), is Youden's index of its threshold (both classes have at
     most the share S on the wrong side) times the precision of a value whose error has two parts, one of sampling
