@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from affine import Affine
 from odc.geo import CRS
@@ -182,9 +183,17 @@ def cell_offset(own: GeoBox, target: GeoBox, *, tolerance: float = 1e-3) -> tupl
     return offsets[0], offsets[1]
 
 
-def blocks(shape: tuple[int, int], size: int) -> Iterator[Window]:
-    """Cut a grid of ``shape`` (rows, columns) into windows of at most ``size`` x ``size``, row by row."""
-    rows, cols = shape
-    for row in range(0, rows, size):
-        for col in range(0, cols, size):
-            yield Window(row, col, min(size, rows - row), min(size, cols - col))
+def blocks(shape: tuple[int, int], size: int, first: tuple[int, int] = (0, 0)) -> Iterator[Window]:
+    """Cut a grid of ``shape`` (rows, columns) into windows of at most ``size`` x ``size``, row by row.
+
+    ``first`` is the place of the grid's first cell on a larger lattice whose multiples of ``size`` the cuts follow,
+    so that windows are whole tiles of a file.
+    """
+    heights, widths = (list(pairwise(_cuts(n, size, start))) for n, start in zip(shape, first, strict=True))
+    for top, bottom in heights:
+        for left, right in widths:
+            yield Window(top, left, bottom - top, right - left)
+
+
+def _cuts(cells: int, size: int, first: int) -> list[int]:
+    return [0, *range(size - first % size, cells, size), cells]

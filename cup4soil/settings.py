@@ -15,8 +15,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CUP4SOIL_", frozen=True)
 
     store: Path | None = Field(default=None, description="Store that commands use when none is given.")
-    threads: int = Field(default=2, ge=1, le=256, description="Threads that read scenes and compute blocks.")
-    block_memory_mib: int = Field(default=512, ge=32, description="Memory one block of a run may take (MiB).")
+    threads: int = Field(default=2, ge=1, le=256, description="Threads of a process that reads and computes blocks.")
+    workers: int = Field(default=2, ge=1, le=256, description="Processes of this machine that share a large run.")
+    block_memory_mib: int = Field(
+        default=1024, ge=32, description="Memory one block of a run may take, in each process (MiB)."
+    )
     max_cells: int = Field(default=2_000_000_000, ge=1, description="Largest grid a run may write (cells).")
     organisation: str = Field(default="CUP4SOIL", min_length=1, description="Who is responsible for the products.")
     contact_email: str = Field(default="", description="Where questions about the products go.")

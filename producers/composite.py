@@ -1,174 +1,323 @@
-"""Bare-soil composites from a Sentinel-2 archive: the suite of SCMaP, block by block."""
+"""Bare-soil composites from a Sentinel-2 archive: the suite of SCMaP, block by block, in one or several windows."""
 
 import json
-import math
+import shutil
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.areas import WGS84, project
-from cup4soil.errors import NoData
-from cup4soil.grids import Window, blocks, crs_of
+from cup4soil.errors import InvalidInput, NoData, writing
+from cup4soil.grids import Window, blocks, cell_offset, crs_of
 from cup4soil.licences import derived_licence
-from cup4soil.methods.bare_soil import BANDS
-from cup4soil.methods.composite import CompositeBlock, CompositeRules, composite_block
+from cup4soil.methods.bare_tests import bare_test
+from cup4soil.methods.composite import CompositeRules
 from cup4soil.products import Algorithm, ProductRecord, Source, product_id
-from cup4soil.progress import Advance, Progress
-from cup4soil.rasters.masks import cells_inside
-from cup4soil.rasters.scenes import read_overpass
+from cup4soil.progress import Progress
+from cup4soil.rasters.scenes import tile_sizes
+from cup4soil.rasters.scratch import read_scratch, scratch_facts
 from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
 from producers.archive import ArchiveQuery, archive_items
-from producers.composite_layers import LAYERS, encode_block
-from producers.composite_record import COLLECTION, LINEAGE, composite_algorithm, composite_lineage, composite_record
+from producers.block_runs import Broken, Execution, clear_run, compute_blocks, grid_shape, run_folder
+from producers.composite_engine import EnginePlan, run_block
+from producers.composite_layers import LAYERS
+from producers.composite_plan import BlockPlan, plan_blocks
+from producers.composite_record import (
+    COLLECTION,
+    LINEAGE,
+    TILES,
+    Making,
+    composite_algorithm,
+    composite_lineage,
+    composite_record,
+    report_facts,
+    tile_outlines,
+)
+from producers.composite_report import write_composite_report
 from producers.composite_request import CompositeRequest, check_request, raster_sources, requested_area, target_grid
-from producers.composite_surfaces import read_land_cover, read_threshold
-from producers.scenes import Overpass, SceneFilter, Selection, select_scenes
+from producers.composite_summary import CompositeSummary
+from producers.composite_surfaces import read_threshold
+from producers.composite_windows import TimeWindow, time_windows
+from producers.land_cover import Legend, read_legend
+from producers.scenes import SceneFilter, Selection, select_scenes
 
-# Per cell and date: ten bands in float32, flags, and what selection and accumulation need beside them.
-_BYTES_PER_OBSERVATION = 48
-_BLOCK_SIZES = (512, 256, 128, 64, 32)
+
+@dataclass(frozen=True)
+class CompositeRun:
+    """One reading of an archive and the windows it gives; see :func:`plan_run`. ``area`` is in the grid's CRS."""
+
+    request: CompositeRequest
+    settings: Settings
+    execution: Execution
+    selection: Selection
+    windows: tuple[TimeWindow, ...]
+    geobox: GeoBox
+    area: BaseGeometry | None
+    legend: Legend
+    rasters: tuple[Source, ...]
+    rules: CompositeRules = field(default_factory=CompositeRules)
+
+    @cached_property
+    def jobs(self) -> tuple["CompositeJob", ...]:
+        """One for each window."""
+        return tuple(CompositeJob(self, window, _within(self.selection, window)) for window in self.windows)
+
+    @cached_property
+    def id(self) -> str:
+        """Identity of the run: the products it makes."""
+        return "-".join(("composite", *sorted(job.id.rpartition("-")[2] for job in self.jobs)))[:120]
+
+    @cached_property
+    def plan(self) -> BlockPlan:
+        """How the grid is cut, and what stays in memory."""
+        scenes = self.selection.scenes
+        return plan_blocks(
+            len(self.selection.overpasses),
+            len(self.windows),
+            tile_sizes(scenes[0].files),
+            bare_test(self.request.method),
+            self.settings.block_memory_mib * 2**20,
+            threads=self.settings.threads,
+            aligned=all(cell_offset(scene.grid, self.geobox) is not None for scene in scenes),
+            largest=max(grid_shape(self.geobox)),
+        )
+
+    @cached_property
+    def blocks(self) -> tuple[Window, ...]:
+        """The blocks, cut where the first scene's tiles are cut."""
+        first = cell_offset(self.selection.scenes[0].grid, self.geobox)
+        return tuple(blocks(grid_shape(self.geobox), self.plan.edge, first or (0, 0)))
+
+    @property
+    def most_broken(self) -> int:
+        """How many more scenes may turn out unreadable."""
+        unreadable = len(self.selection.unreadable)
+        return max(0, self.execution.most_broken(len(self.selection.scenes) + unreadable) - unreadable)
+
+    def engine_plan(self, folder: Path) -> EnginePlan:
+        """What the workers need."""
+        return EnginePlan(
+            overpasses=self.selection.overpasses,
+            windows=self.windows,
+            geobox=self.geobox,
+            area=self.area,
+            threshold=self.request.index_threshold,
+            land_cover=self.request.land_cover,
+            legend=self.legend,
+            method=self.request.method,
+            rules=self.rules,
+            blocks=self.plan,
+            threads=self.settings.threads,
+            folder=folder.resolve(),
+            most_broken=self.most_broken,
+        )
+
+    def compute(self, folder: Path, progress: Progress) -> None:
+        """Compute the blocks that ``folder`` does not hold yet, in all windows that are not put together yet.
+
+        Raises:
+            UnreadableScene: when more scenes cannot be read than is allowed.
+        """
+        windows = tuple(window for window in self.windows if not _put_together(folder, window))
+        plan = replace(self.engine_plan(folder), windows=windows)
+        todo = [block for block in self.blocks if not _done(plan, block)]
+        if not todo:
+            return
+        broken = self.broken(plan, set(self.blocks) - set(todo))
+        scenes = len(self.selection.scenes)
+
+        def check(found: Mapping[str, str]) -> None:
+            broken.add(found)
+            broken.check(plan.most_broken, scenes)
+
+        compute_blocks(
+            run_block, plan, self.blocks, todo, len(self.selection.overpasses), folder, self.settings,
+            self.execution, progress, check,
+        )  # fmt: skip
+
+    def broken(self, plan: EnginePlan, done: set[Window]) -> Broken:
+        """What the blocks that are done could not read."""
+        broken = Broken()
+        for block in done:
+            facts = scratch_facts(plan.block_path(plan.windows[0], block)) or {}
+            broken.add(facts.get("broken", {}))
+        return broken
 
 
 @dataclass(frozen=True)
 class CompositeJob:
-    """A planned composite; see :func:`plan_composite`. ``area`` is in the grid's CRS."""
+    """A planned composite of one window; ``selection`` holds the scenes of the window."""
 
-    request: CompositeRequest
-    settings: Settings
+    of: CompositeRun
+    window: TimeWindow
     selection: Selection
-    geobox: GeoBox
-    area: BaseGeometry | None
-    sources: tuple[Source, ...]
-    licence: str
-    rules: CompositeRules = field(default_factory=CompositeRules)
 
     collection = COLLECTION
+
+    @property
+    def geobox(self) -> GeoBox:
+        """Grid of the product."""
+        return self.of.geobox
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """Scenes, threshold surface and land cover."""
+        return (*(scene.source() for scene in self.selection.scenes), *self.of.rasters)
+
+    @cached_property
+    def licence(self) -> str:
+        """Licence of the product, from its sources."""
+        return derived_licence([source.licence for source in self.sources], self.of.settings.data_policy)
 
     @cached_property
     def algorithm(self) -> Algorithm:
         """The method with all parameters that decide the result."""
-        return composite_algorithm(self.request, self.geobox, self.area, self.rules, self.licence)
+        of = self.of
+        return composite_algorithm(of.request, self.window, of.geobox, of.area, of.rules, of.legend, self.licence)
 
     @cached_property
     def id(self) -> str:
         """Identity of the product."""
         return product_id("composite", self.algorithm, self.sources)
 
-    @property
-    def block_size(self) -> int:
-        """Edge of a block in cells, the largest that keeps a block within the memory set for it."""
-        memory = self.settings.block_memory_mib * 2**20
-        edge = math.sqrt(memory / (_BYTES_PER_OBSERVATION * len(self.selection.overpasses)))
-        return next((size for size in _BLOCK_SIZES if size <= edge), _BLOCK_SIZES[-1])
-
     def run(self, folder: Path, progress: Progress) -> ProductRecord:
         """Write the suite into ``folder``.
 
+        What is computed waits beside ``folder`` until every window is put together: a run that was killed goes on
+        where it stood.
+
         Raises:
             NoData: when no cell has a valid observation.
+            UnreadableScene: when more scenes cannot be read than is allowed.
         """
-        counts: Counter[int] = Counter()
-        windows = list(blocks((self.geobox.shape[0], self.geobox.shape[1]), self.block_size))
-        with ExitStack() as stack:
+        parent = folder.parent
+        with run_folder(parent, self.of.id) as scratch:
+            self.of.compute(scratch, progress)
+            record = self._put_together(scratch, folder, progress)
+            _mark_put_together(scratch, self.window)
+            if all(_put_together(scratch, window) for window in self.of.windows):
+                clear_run(parent, self.of.id)
+        return record
+
+    def _put_together(self, scratch: Path, folder: Path, progress: Progress) -> ProductRecord:
+        plan = self.of.engine_plan(scratch)
+        summary, broken = CompositeSummary(), Broken()
+        seen: Counter[str] = Counter()
+        dropped: Counter[str] = Counter()
+        with ExitStack() as stack, progress.step("Writing", len(self.of.blocks)) as advance:
             writers = {name: stack.enter_context(LayerWriter(folder, x, self.geobox)) for name, x in LAYERS.items()}
-            with progress.step("Compositing", len(windows) * len(self.selection.overpasses)) as advance:
-                for window in windows:
-                    stored = self._block(window, advance)
-                    counts.update(_classes(stored["MASK"]))
-                    for name, writer in writers.items():
-                        writer.write(window, stored[name])
-            if not writers["SFREQ"].any_valid:
+            for block in self.of.blocks:
+                path = plan.block_path(self.window, block)
+                facts, stored = scratch_facts(path) or {}, read_scratch(path)
+                summary.add(stored, read_threshold(self.of.request.index_threshold, block.of(self.geobox)))
+                broken.add(facts["broken"])
+                for scene, (valid, lost) in facts["dates"].items():
+                    seen[scene] += valid
+                    dropped[scene] += lost
+                for name, writer in writers.items():
+                    writer.write(block, stored[name])
+                advance()
+            if not summary.observed:
                 raise NoData("no cell has a valid observation", "widen the period, or raise --max-cloud")
-        lineage = composite_lineage(self.algorithm, self.sources, self.selection, self.geobox, counts)
-        (folder / LINEAGE.file).write_text(json.dumps(lineage, indent=1) + "\n", encoding="utf-8")
         layers = tuple(writer.layer for writer in writers.values())
-        return composite_record(
-            self.id, self.algorithm, self.sources, self.selection, self.request, self.geobox, layers, counts,
-            self.licence,
+        making = Making(
+            self.of.request, self.window, self.selection, self.geobox, self.algorithm, self.sources, self.licence,
+            broken, dict(summary.classes), len(self.of.blocks), self.of.plan,
         )  # fmt: skip
+        (folder / LINEAGE.file).write_text(json.dumps(composite_lineage(making), indent=1) + "\n", encoding="utf-8")
+        tiles = json.dumps(tile_outlines(self.selection), indent=1)
+        (folder / TILES.file).write_text(tiles + "\n", encoding="utf-8")
+        suspects = {scene: (valid, dropped[scene]) for scene, valid in seen.items()}
+        record = composite_record(self._final_id(broken), making, layers)
+        documents = write_composite_report(folder, summary, report_facts(record, making, suspects))
+        return record.model_copy(update={"documents": (*record.documents, *documents)})
 
-    def _block(self, window: Window, advance: Advance) -> dict[str, NDArray[np.int16]]:
-        geobox = window.of(self.geobox)
-        overpasses = list(_over(self.selection.overpasses, geobox))
-        for _ in range(len(self.selection.overpasses) - len(overpasses)):
-            advance()
-        block = self._composite(overpasses, geobox, advance)
-        return encode_block(block, None if self.area is None else cells_inside(self.area, geobox))
-
-    def _composite(self, overpasses: list[Overpass], geobox: GeoBox, advance: Advance) -> CompositeBlock:
-        stack = np.empty((len(overpasses), len(BANDS), *geobox.shape), dtype=np.float32)
-
-        def read(index: int) -> None:
-            stack[index] = read_overpass([scene.files for scene in overpasses[index].scenes], geobox)
-            advance()
-
-        with ThreadPoolExecutor(self.settings.threads) as pool:
-            for done in [pool.submit(read, index) for index in range(len(overpasses))]:
-                done.result()
-        months = np.array([overpass.time.month for overpass in overpasses], dtype=np.int8)
-        threshold = read_threshold(self.request.threshold, geobox)
-        cover = None if self.request.land_cover is None else read_land_cover(self.request.land_cover, geobox)
-        return composite_block(stack, months, threshold, cover, self.rules, threads=self.settings.threads)
+    def _final_id(self, broken: Broken) -> str:
+        """The planned identity; another one where scenes could not be read, so that a mended archive is used again."""
+        if not broken.reasons:
+            return self.id
+        parameters = {**self.algorithm.parameters, "unread": dict(sorted(broken.blocks.items()))}
+        return product_id("composite", self.algorithm.model_copy(update={"parameters": parameters}), self.sources)
 
 
-def plan_composite(request: CompositeRequest, settings: Settings) -> CompositeJob:
-    """Find the scenes and the grid; none of the scenes' pixels are read.
+def plan_composite(request: CompositeRequest, settings: Settings, execution: Execution | None = None) -> CompositeJob:
+    """The composite of a request for one window; as :func:`plan_run`.
+
+    Raises:
+        InvalidInput: besides, when the request is for several windows.
+    """
+    run = plan_run(request, settings, execution)
+    if len(run.jobs) != 1:
+        raise InvalidInput(f"the request is for {len(run.jobs)} windows", "ask for one, or plan a run")
+    return run.jobs[0]
+
+
+def plan_run(request: CompositeRequest, settings: Settings, execution: Execution | None = None) -> CompositeRun:
+    """Find the scenes, the grid and the windows; none of the scenes' pixels are read.
 
     Raises:
         InvalidInput: when an argument cannot be used.
         NoData: when no scene fits.
+        UnreadableScene: when more scenes cannot be read than is allowed.
         LimitExceeded: when the grid is too large.
         LicenceConflict: when the sources' licences cannot be combined.
     """
     check_request(request)
+    execution = execution or Execution()
     area, area_crs = requested_area(request)
     in_degrees = None if area is None else project(area, area_crs, WGS84)
     items = archive_items(request.source, ArchiveQuery(in_degrees, request.start, request.end, request.collections))
     wanted = SceneFilter(in_degrees, request.start, request.end, request.max_cloud_percent, request.boa_offset_dn)
-    selection = select_scenes(items, wanted)
+    selection = select_scenes(items, wanted, execution.most_broken(len(items)))
     if not selection.overpasses:
         raise NoData(*_why_none(selection))
     geobox = target_grid(request, selection.scenes, area, area_crs, settings.max_cells)
     polygon = None if area is None or request.aoi is None else project(area, area_crs, crs_of(geobox))
-    sources = (*(scene.source() for scene in selection.scenes), *raster_sources(request))
-    licence = derived_licence([source.licence for source in sources], settings.data_policy)
-    return CompositeJob(request, settings, selection, geobox, polygon, sources, licence)
+    times = [overpass.time for overpass in selection.overpasses]
+    windows = time_windows(request.start, request.end, years=request.years, seasons=request.seasons, times=times)
+    empty = [window.label for window in windows if not any(map(window.holds, times))]
+    if empty:
+        raise NoData(f"no usable scene in {', '.join(empty)}", "narrow the period, or ask for other windows")
+    legend = read_legend(request.legend)
+    run = CompositeRun(
+        request, settings, execution, selection, windows, geobox, polygon, legend, tuple(raster_sources(request))
+    )
+    # Whether the licences go together is known before anything is read.
+    for job in run.jobs:
+        _ = job.licence
+    return run
+
+
+def _within(selection: Selection, window: TimeWindow) -> Selection:
+    overpasses = tuple(overpass for overpass in selection.overpasses if window.holds(overpass.time))
+    return replace(selection, overpasses=overpasses)
+
+
+def _done(plan: EnginePlan, block: Window) -> bool:
+    """Whether a block is there in every window, and nothing was left out of it: what was may be readable by now."""
+    facts = [scratch_facts(plan.block_path(window, block)) for window in plan.windows]
+    return all(each is not None and not each["broken"] for each in facts)
+
+
+def _mark_put_together(folder: Path, window: TimeWindow) -> None:
+    """The blocks of a window are needed no more."""
+    with writing(folder):
+        (folder / f"{window.label}.done").touch()
+    shutil.rmtree(folder / window.label, ignore_errors=True)
+
+
+def _put_together(folder: Path, window: TimeWindow) -> bool:
+    return (folder / f"{window.label}.done").exists()
 
 
 def _why_none(selection: Selection) -> tuple[str, str]:
     reasons = Counter(rejection.reason for rejection in selection.rejected.values())
     told = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common())
     return f"none of {len(selection.rejected)} scenes can be used: {told}", "check area, period and --max-cloud"
-
-
-def _over(overpasses: tuple[Overpass, ...], geobox: GeoBox) -> Iterator[Overpass]:
-    """The overpasses that touch ``geobox``, with the scenes that do."""
-    block = box(*geobox.boundingbox.bbox)
-    outlines: dict[CRS, BaseGeometry] = {}
-    for overpass in overpasses:
-        near = []
-        for scene in overpass.scenes:
-            crs = crs_of(scene.grid)
-            if crs not in outlines:
-                outlines[crs] = project(block, crs_of(geobox), crs)
-            if outlines[crs].intersects(box(*scene.grid.boundingbox.bbox)):
-                near.append(scene)
-        if near:
-            yield Overpass(overpass.time, tuple(near))
-
-
-def _classes(mask: NDArray[np.int16]) -> dict[int, int]:
-    codes, counts = np.unique(mask, return_counts=True)
-    return {int(code): int(count) for code, count in zip(codes, counts, strict=True)}

@@ -11,6 +11,8 @@ from cup4soil.products import Band, Layer
 from cup4soil.rasters.encoding import to_integers
 
 NODATA = -10_000
+# The index reaches below -1, and so below the suite's nodata once it is stored x 10 000.
+INDEX_NODATA = -32_768
 REFLECTANCE_SCALE = 1e-4
 _COMMON = {
     "B02": ("blue", 0.4924),
@@ -61,6 +63,31 @@ def _spectral(name: str, title: str, description: str) -> Layer:
         roles=("data", "reflectance"),
     )
 
+
+INDEX_LAYER = Layer(
+    name="INDEX",
+    title="Range of the bare-soil index",
+    file="INDEX.tif",
+    nodata=INDEX_NODATA,
+    scale=1e-4,
+    description="Least and largest index over the valid observations, before any outlier is removed.",
+    bands=(
+        Band(name="IMIN", description="Temporal minimum of the index"),
+        Band(name="IMAX", description="Temporal maximum of the index"),
+    ),
+    roles=("data", "quality"),
+)
+VPC_MONTHLY_LAYER = Layer(
+    name="VPC-MONTHLY",
+    title="Monthly number of valid observations",
+    file="VPC-MONTHLY.tif",
+    nodata=NODATA,
+    description="Valid observations in each calendar month over the whole period, before any outlier is removed.",
+    bands=tuple(
+        Band(name=f"VPC_{i:02d}", description=f"Valid observations in {month}") for i, month in enumerate(_MONTHS, 1)
+    ),
+    roles=("data", "quality"),
+)
 
 LAYERS: Mapping[str, Layer] = {
     layer.name: layer
@@ -117,26 +144,57 @@ LAYERS: Mapping[str, Layer] = {
             categories=MASK_CATEGORIES,
             roles=("data", "mask"),
         ),
+        INDEX_LAYER,
+        VPC_MONTHLY_LAYER,
+        Layer(
+            name="SUSPECTS",
+            title="Suspects of residual cloud",
+            file="SUSPECTS.tif",
+            nodata=NODATA,
+            description="Observations that the outlier rule dropped as residual cloud or haze.",
+            bands=(
+                Band(name="VALID", description="Dropped among the valid observations (for MREF)"),
+                Band(name="BARE", description="Dropped among the bare observations (for SRC)"),
+            ),
+            roles=("data", "quality"),
+        ),
     )
 }
 
 
 def encode_block(block: CompositeBlock, inside: NDArray[np.bool_] | None) -> dict[str, NDArray[np.int16]]:
     """Integers of every layer, (bands, rows, columns); nodata outside the area where ``inside`` is given."""
-    unseen = block.vpc == 0
+    shown = block.vpc > 0
     values: dict[str, NDArray[np.floating]] = {
         "SRC": block.src,
         "SRC-STD": block.src_std,
         "SRC-CI95": block.src_ci95,
         "MREF": block.mref,
         "MREF-STD": block.mref_std,
-        "SFREQ": np.stack([block.bsf * 1e4, np.where(unseen, np.nan, block.bsc), np.where(unseen, np.nan, block.vpc)]),
+        "SFREQ": np.stack([block.bsf * 1e4, _where(shown, block.bsc), _where(shown, block.vpc)]),
         "SFREQ-MONTHLY": block.bsf_monthly * 1e4,
         "MASK": block.mask[np.newaxis].astype(np.float32),
+        "SUSPECTS": _where(shown, block.suspects),
     }
-    return {name: _integers(each, inside) for name, each in values.items()}
+    encoded = {name: _integers(each, inside, NODATA) for name, each in values.items()}
+    return encoded | encode_index(block.index_range, block.vpc_monthly, inside)
 
 
-def _integers(values: NDArray[np.floating], inside: NDArray[np.bool_] | None) -> NDArray[np.int16]:
+def encode_index(
+    index_range: NDArray[np.float32], vpc_monthly: NDArray[np.int16], inside: NDArray[np.bool_] | None
+) -> dict[str, NDArray[np.int16]]:
+    """Integers of the layers INDEX and VPC-MONTHLY, which further observations can be added to exactly."""
+    shown = vpc_monthly.any(axis=0)
+    return {
+        INDEX_LAYER.name: _integers(index_range * 1e4, inside, INDEX_NODATA),
+        VPC_MONTHLY_LAYER.name: _integers(_where(shown, vpc_monthly), inside, NODATA),
+    }
+
+
+def _where(shown: NDArray[np.bool_], values: NDArray[np.integer]) -> NDArray[np.float32]:
+    return np.where(shown, values, np.nan).astype(np.float32)
+
+
+def _integers(values: NDArray[np.floating], inside: NDArray[np.bool_] | None, nodata: int) -> NDArray[np.int16]:
     shown = values if inside is None else np.where(inside, values, np.nan)
-    return to_integers(shown, NODATA, "int16").astype(np.int16, copy=False)
+    return to_integers(shown, nodata, "int16").astype(np.int16, copy=False)

@@ -14,19 +14,29 @@ from shapely.geometry.base import BaseGeometry
 from cup4soil.areas import WGS84, bounds_of, box_area, project, read_area
 from cup4soil.errors import InvalidInput, LimitExceeded
 from cup4soil.grids import EUROPEAN_CRS, Bounds, aligned_geobox, crs_of, european_tile, parse_metric_crs
+from cup4soil.methods.bare_tests import bare_test
 from cup4soil.products import Source, file_checksum
 from cup4soil.rasters.reading import raster_info
 from cup4soil.rasters.scenes import NATIVE_RESOLUTION_M
+from producers.land_cover import DEFAULT_LEGEND
 from producers.scenes import Scene
 
 
 class CompositeRequest(BaseModel):
-    """What to composite. ``bbox`` is in WGS 84 degrees; times are in UTC."""
+    """What to composite. ``bbox`` is in WGS 84 degrees; times are in UTC.
+
+    ``method`` names the bare-soil test; without a ``threshold`` its own is used, where it has one. ``years`` are
+    lengths of windows in calendar years, ``seasons`` asks for one window for each season; by default one window is the
+    whole period. ``legend`` says what the codes of ``land_cover`` mean: the name of a built-in one, or a file.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     source: str
-    threshold: float | Path
+    threshold: float | Path | None = None
+    method: str = "pvir2"
+    years: tuple[int, ...] = ()
+    seasons: bool = False
     bbox: Bounds | None = None
     aoi: Path | None = None
     tile: str | None = None
@@ -34,11 +44,29 @@ class CompositeRequest(BaseModel):
     end: datetime | None = None
     max_cloud_percent: float = Field(default=80.0, ge=0, le=100)
     land_cover: Path | None = None
+    legend: str | Path = DEFAULT_LEGEND
     crs: str = "auto"
     resolution_m: float = NATIVE_RESOLUTION_M
     boa_offset_dn: float | None = None
     collections: tuple[str, ...] = ("sentinel-2-l2a",)
     attribution: tuple[str, ...] = ()
+
+    @property
+    def index_threshold(self) -> float | Path:
+        """The threshold given, else that of the test.
+
+        Raises:
+            InvalidInput: when there is none.
+        """
+        default = bare_test(self.method).default_threshold
+        if self.threshold is not None:
+            return self.threshold
+        if default is None:
+            raise InvalidInput(
+                f"the test {self.method} has no threshold of its own",
+                "give --threshold: a number such as 0.2065, a GeoTIFF, or hiset",
+            )
+        return default
 
 
 def check_request(request: CompositeRequest) -> None:
@@ -58,11 +86,11 @@ def check_request(request: CompositeRequest) -> None:
         raise InvalidInput(
             f"the period starts {request.start:%Y-%m-%d} after its end {request.end:%Y-%m-%d}", "swap --start and --end"
         )
-    if isinstance(request.threshold, float) and not -2.0 <= request.threshold <= 2.0:
-        raise InvalidInput(
-            f"threshold {request.threshold:g} is outside the index's range -2 to 2",
-            "European values lie between 0 and 0.4",
-        )
+    threshold = request.index_threshold
+    low, high = bare_test(request.method).index_range
+    if isinstance(threshold, float) and not low <= threshold <= high:
+        hint = "European values lie between 0 and 0.4" if request.method == "pvir2" else "see docs/bare-soil-tests.md"
+        raise InvalidInput(f"threshold {threshold:g} is outside the index's range {low:g} to {high:g}", hint)
     for path in (request.threshold, request.land_cover):
         if isinstance(path, Path):
             raster_info(path)

@@ -16,7 +16,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from cup4soil.errors import InvalidInput, NotFound
+from cup4soil.errors import InvalidInput, InvalidRaster, NotFound
 from cup4soil.grids import parse_crs
 from cup4soil.methods.bare_soil import BANDS, MAX_SUN_ZENITH_DEG
 from cup4soil.products import Source
@@ -117,10 +117,13 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Overpasses in the order of time, and why the other scenes were left out."""
+    """Overpasses in the order of time, and why the other scenes were left out; ``unreadable`` are those that should
+    have been used.
+    """
 
     overpasses: tuple[Overpass, ...]
     rejected: Mapping[str, Rejection]
+    unreadable: tuple[str, ...]
     without_sun_angle: int
     without_cloud_cover: int
 
@@ -141,26 +144,34 @@ class SceneFilter:
     boa_offset_dn: float | None = None
 
 
-def select_scenes(items: Iterable[ArchiveItem], wanted: SceneFilter) -> Selection:
+def select_scenes(items: Iterable[ArchiveItem], wanted: SceneFilter, most_unreadable: int = 0) -> Selection:
     """Resolve the items that fit ``wanted``, drop older baselines and group the rest by overpass.
 
     Raises:
-        NotFound: when a scene lacks a band.
+        NotFound: when more than ``most_unreadable`` scenes lack a band or a file.
         MissingOffset: when nothing tells a scene's radiometric offset.
     """
     rejected: dict[str, Rejection] = {}
-    scenes = []
+    scenes: list[Scene] = []
+    unreadable: list[str] = []
     for entry in sorted(items, key=lambda e: e.item.id):
         with _named(entry):
             reason = _unwanted(entry, wanted)
             if reason:
                 rejected[entry.item.id] = reason
-            else:
+                continue
+            try:
                 scenes.append(resolve_scene(entry, wanted.boa_offset_dn))
+            except (NotFound, InvalidRaster) as error:
+                unreadable.append(entry.item.id)
+                if len(unreadable) > most_unreadable:
+                    raise
+                rejected[entry.item.id] = Rejection("cannot be read", error.problem)
     scenes = _newest_baselines(scenes, rejected)
     return Selection(
         _overpasses(scenes),
         rejected,
+        tuple(unreadable),
         without_sun_angle=sum(scene.sun_zenith_deg is None for scene in scenes),
         without_cloud_cover=sum(scene.cloud_cover is None for scene in scenes),
     )

@@ -6,7 +6,8 @@ the index PVIR2 is from Heiden et al. 2022, Remote Sensing 14, 4526.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from cup4soil.methods.scene_kernels import mark_invalid
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 
@@ -22,13 +23,14 @@ _DILATED = np.isin(np.arange(256), DILATED_CLASSES).astype(np.uint8)
 
 
 def invalid_scl(scl: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Cells of a scene classification (rows, columns; 20 m) that must not be used.
+    """Cells of a scene classification (20 m) that must not be used.
 
-    These are the invalid classes, and every cell within a square of 11 x 11 cells around cloud or shadow.
-    To be right at the edges of a block, ``scl`` has to reach ``DILATION_MARGIN`` cells beyond it.
+    These are the invalid classes, and every cell within 11 x 11 cells around cloud or shadow. ``scl`` reaches
+    ``DILATION_MARGIN`` cells beyond the result on every side, so that clouds beyond a block's border count.
     """
-    near_cloud = ndimage.maximum_filter(_DILATED[scl], size=DILATION_CELLS, mode="constant", cval=0)
-    invalid: NDArray[np.bool_] = _INVALID[scl] | (near_cloud > 0)
+    rows, cols = (n - 2 * DILATION_MARGIN for n in scl.shape)
+    invalid = np.empty((rows, cols), dtype=np.bool_)
+    mark_invalid(scl, _INVALID, _DILATED, DILATION_MARGIN, invalid)
     return invalid
 
 

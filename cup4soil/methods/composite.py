@@ -1,21 +1,28 @@
 """The bare-soil composite of a block: statistics along time, arrays in, arrays out.
 
 Operational SCMaP rules (DLR, openEO process ``scmap_composite``, 2026). An observation is valid where
-B02 is there, and bare where, besides, the index is at most the threshold. Residual cloud and haze are
-bright in B02: a date is dropped where B02 > median + k * s and B02 > median + 80 DN with
+B02 is there, and bare where, besides, the bare-soil test holds (by default: the index PVIR2 is at most the threshold).
+Residual cloud and haze are bright in B02: a date is dropped where B02 > median + k * s and B02 > median + 80 DN with
 s = 1.4826 * median|B02 - median|, k = 3 among the bare and k = 4 among the valid observations.
+
+A block is composited in the order in which an archive can be read with little memory: date by date the bands that
+decide (:meth:`BlockComposer.observe`), then every band's dates through running sums (:meth:`BlockComposer.add`).
+Of each date only B02, the bare flag and the bands named as kept stay in memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cup4soil.methods.bare_soil import BANDS
-from cup4soil.methods.composite_kernels import composite_rows
+from cup4soil.methods.bare_tests import BareTest, bare_test
+from cup4soil.methods.composite_kernels import add_moments, finish_moments, flag_bare, select_rows, widen
+from cup4soil.methods.robust import geometric_median, median_along_time
 
 BUILT_UP, WATER = 50, 80
 OTHER_LAND_COVER = (0, 50, 70, 80, 90, 95)
@@ -26,8 +33,11 @@ MASK_CATEGORIES = {
     3: "other surface by land cover",
     4: "bare once or twice, too rarely for a composite",
 }
-_KEPT_BARE = 2
-_INDEX_BANDS = tuple(BANDS.index(band) for band in ("B02", "B04", "B08", "B12"))
+BLUE = "B02"
+# Half-width of a 95 % interval in standard errors, and how much wider a median's is than a mean's (normal form).
+_NORMAL_95, _MEDIAN_FACTOR = 1.96, 1.2533
+# Of the work of a thread at a time.
+_ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +51,22 @@ class CompositeRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Season:
+    """A part of a series: ``dates`` are places along its first axis in their order, ``months`` theirs, 1 to 12."""
+
+    dates: NDArray[np.int64]
+    months: NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
 class CompositeBlock:
     """Products of one block. Reflectance in DN (x 10 000), float32, NaN where there is none.
 
     ``src``, ``src_std``, ``src_ci95``, ``mref``, ``mref_std``: (10, rows, columns);
-    ``bsc`` and ``vpc`` counts, ``bsf`` = bsc / vpc: (rows, columns); ``bsf_monthly``: (12, rows, columns);
-    ``mask``: codes of ``MASK_CATEGORIES``.
+    ``bsc`` and ``vpc`` counts, ``bsf`` = bsc / vpc: (rows, columns); ``bsf_monthly`` and the counts ``vpc_monthly``:
+    (12, rows, columns); ``mask``: codes of ``MASK_CATEGORIES``; ``index_range``: least and largest index over the valid
+    observations, (2, rows, columns); ``suspects``: valid and bare observations dropped as residual cloud,
+    (2, rows, columns).
     """
 
     src: NDArray[np.float32]
@@ -58,7 +78,203 @@ class CompositeBlock:
     bsc: NDArray[np.int32]
     vpc: NDArray[np.int32]
     bsf_monthly: NDArray[np.float32]
+    vpc_monthly: NDArray[np.int16]
     mask: NDArray[np.uint8]
+    index_range: NDArray[np.float32]
+    suspects: NDArray[np.int32]
+
+
+class IndexRange:
+    """Temporal minimum and maximum of the index over the valid observations of a block, float32, NaN without any."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.values = np.full((2, *shape), np.nan, dtype=np.float32)
+        self._lock = Lock()
+
+    def add(self, index: NDArray[np.float32], blue: NDArray[np.float32]) -> None:
+        """Take in one date: its index, and B02, NaN where the date is not valid."""
+        with self._lock:
+            widen(index, blue, self.values[0], self.values[1])
+
+
+class _Part:
+    """The running statistics of one season in a block."""
+
+    def __init__(self, season: Season, shape: tuple[int, int], rules: CompositeRules) -> None:
+        self.season = season
+        self.range = IndexRange(shape)
+        self.tops = np.empty((2, *shape), dtype=np.float32)
+        self.counts = np.empty((4, *shape), dtype=np.int32)
+        self.monthly = np.empty((2, 12, *shape), dtype=np.int16)
+        # MREF and SRC; mean and standard deviation.
+        self.moments = np.empty((2, 2, len(BANDS), *shape), dtype=np.float32)
+        self._months = season.months.astype(np.int64) - 1
+        self._limits = (rules.sigma_valid, rules.sigma_bare, rules.least_excess_dn)
+
+    def select(self, kept: NDArray[np.float32], bare: NDArray[np.uint8], threads: int) -> None:
+        def work(first: int, last: int) -> None:
+            dates = self.season.dates
+            select_rows(
+                kept, bare, dates, self._months, self._limits, first, last, self.tops, self.counts, self.monthly
+            )
+
+        over_rows(work, bare.shape[1], threads)
+
+    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        shape = self.tops.shape[1:]
+        return np.zeros((4, *shape)), np.zeros((2, *shape), dtype=np.int32)
+
+
+class BandSums:
+    """Running sums of one band; see :meth:`BlockComposer.band`."""
+
+    def __init__(self, composer: "BlockComposer", band: str) -> None:
+        self._composer = composer
+        self._band = BANDS.index(band)
+        self._sums = [part.sums() for part in composer.parts]
+
+    def add(self, dates: NDArray[np.int64], values: NDArray[np.float32], place: int = 0) -> None:
+        """Add dates: ``values`` (dates, bands, rows, columns) holds the band in ``place``, NaN where it is missing."""
+        composer = self._composer
+        for part, sums in zip(composer.parts, self._sums, strict=True):
+            used = np.flatnonzero(np.isin(dates, part.season.dates))
+            if used.size:
+                add_moments(
+                    values, place, composer.kept, composer.bare, dates, used, part.tops, 0, values.shape[2], sums
+                )
+
+    def finish(self) -> None:
+        """Hand the means and deviations to the composer."""
+        for part, sums in zip(self._composer.parts, self._sums, strict=True):
+            for kind in range(2):
+                finish_moments(sums, kind, part.moments[kind, 0, self._band], part.moments[kind, 1, self._band])
+
+
+class BlockComposer:
+    """A block's composites over one or several seasons, from one reading.
+
+    Call :meth:`observe` for each date (any order, any thread), then :meth:`select`, then for each band
+    :meth:`band`, and at last :meth:`blocks`. A test whose statistic is a median needs all bands kept.
+
+    Args:
+        dates: number of dates of the series.
+        seasons: the parts of the series to composite.
+        threshold: largest index that counts as bare, (rows, columns), NaN where unknown.
+        kept: bands that stay in memory for each date, B02 first.
+        test: the bare-soil test.
+        rules: the parameters of the outlier rule.
+        threads: how many share the work; the result does not depend on it.
+        stack: the kept bands of all dates where they are in memory already, (dates, kept bands, rows, columns).
+    """
+
+    def __init__(
+        self,
+        dates: int,
+        seasons: Sequence[Season],
+        threshold: NDArray[np.floating],
+        kept: Sequence[str] = (BLUE,),
+        *,
+        test: BareTest | None = None,
+        rules: CompositeRules | None = None,
+        threads: int = 1,
+        stack: NDArray[np.float32] | None = None,
+    ) -> None:
+        self.test = test or bare_test("pvir2")
+        self.rules = rules or CompositeRules()
+        self.threads = threads
+        self.kept_bands = tuple(kept)
+        self.threshold = np.ascontiguousarray(threshold, dtype=np.float64)
+        shape = (threshold.shape[0], threshold.shape[1])
+        if kept[0] != BLUE or (self.test.statistic != "mean" and set(kept) != set(BANDS)):
+            raise ValueError(f"bands {', '.join(kept)} are not what test {self.test.name} has to keep, B02 first")
+        self._complete = stack is not None
+        self.kept = np.empty((dates, len(kept), *shape), dtype=np.float32) if stack is None else stack
+        self.bare = np.empty((dates, *shape), dtype=np.uint8)
+        weighted = self.test.statistic == "geometric-median"
+        self._weights = np.empty((dates, *shape), dtype=np.float32) if weighted else None
+        self.parts = [_Part(season, shape, self.rules) for season in seasons]
+        self._parts_of = [[part for part in self.parts if date in part.season.dates] for date in range(dates)]
+
+    def observe(self, date: int, bands: Mapping[str, NDArray[np.float32]] | None) -> None:
+        """Take in one date: B02, NaN where the observation is invalid, the bands of the test, and those kept; in DN,
+        (rows, columns) each; None where nothing was seen.
+        """
+        if bands is None:
+            self.kept[date] = np.nan
+            self.bare[date] = 0
+            return
+        if not self._complete:
+            for place, band in enumerate(self.kept_bands):
+                self.kept[date, place] = bands[band]
+        index, self.bare[date] = self.test.observe(bands, self.threshold)
+        if self._weights is not None:
+            self._weights[date] = self.test.weights(bands)
+        for part in self._parts_of[date]:
+            part.range.add(index, bands[BLUE])
+
+    def select(self) -> None:
+        """Find the observations that enter the means, once all dates are observed."""
+        for part in self.parts:
+            part.select(self.kept, self.bare, self.threads)
+
+    def band(self, name: str) -> BandSums:
+        """Begin the sums of a band, after :meth:`select`."""
+        return BandSums(self, name)
+
+    def add_kept(self, band: str) -> None:
+        """Sum a band that stayed in memory."""
+        sums = self.band(band)
+        sums.add(np.arange(self.kept.shape[0]), self.kept, self.kept_bands.index(band))
+        sums.finish()
+
+    def blocks(self, land_cover: NDArray[np.floating] | None = None) -> list[CompositeBlock]:
+        """The products, one block for each season; ``land_cover`` are WorldCover codes, NaN where unknown."""
+        return [self._block(part, land_cover) for part in self.parts]
+
+    def dropped(self) -> list[NDArray[np.int64]]:
+        """For each season: valid observations of every date, and those dropped as residual cloud; (dates, 2)."""
+        return [self._dropped(part) for part in self.parts]
+
+    def _dropped(self, part: _Part) -> NDArray[np.int64]:
+        found = np.zeros((self.bare.shape[0], 2), dtype=np.int64)
+        for date in part.season.dates:
+            blue = self.kept[date, 0]
+            found[date] = np.count_nonzero(~np.isnan(blue)), np.count_nonzero(blue > part.tops[0])
+        return found
+
+    def _block(self, part: _Part, land_cover: NDArray[np.floating] | None) -> CompositeBlock:
+        (mref, mref_std), (src, src_std) = part.moments
+        n_valid, n_bare, kept_valid, bsc = part.counts
+        src, wider = self._centre(part, src)
+        hidden = bsc < self.rules.least_bare_count
+        if land_cover is not None:
+            hidden |= np.isin(land_cover, (BUILT_UP, WATER))
+        src[:, hidden] = src_std[:, hidden] = np.nan
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ci95 = (wider * _NORMAL_95 * src_std / np.sqrt(bsc)).astype(np.float32)
+            bsf = np.where(n_valid > 0, bsc / n_valid, np.nan).astype(np.float32)
+            monthly = np.where(part.monthly[0] > 0, part.monthly[1] / part.monthly[0], np.nan).astype(np.float32)
+        mask = _mask(bsc, n_valid, n_bare > 0, np.isnan(self.threshold), land_cover, self.rules.least_bare_count)
+        suspects = np.stack([n_valid - kept_valid, n_bare - bsc])
+        return CompositeBlock(
+            src, src_std, ci95, mref, mref_std, bsf, bsc, n_valid, monthly, part.monthly[0], mask, part.range.values,
+            suspects,
+        )  # fmt: skip
+
+    def _centre(self, part: _Part, mean: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """The test's statistic of the bare observations, and how much wider than a mean's its interval is."""
+        if self.test.statistic == "mean":
+            return mean, 1.0
+        dates = part.season.dates
+        order = [self.kept_bands.index(band) for band in BANDS]
+        kept = self.kept[dates] if order == sorted(order) else self.kept[np.ix_(dates, order)]
+        chosen = np.empty((dates.size, *mean.shape[1:]), dtype=np.uint8)
+        if self._weights is None:
+            flag_bare(kept[:, 0], self.bare[dates], part.tops[1], chosen)
+            return median_along_time(kept, chosen, threads=self.threads), _MEDIAN_FACTOR
+        flag_bare(kept[:, 0], np.ones_like(chosen), part.tops[0], chosen)
+        weights = self._weights[dates] * chosen
+        return geometric_median(kept, weights, threads=self.threads), _MEDIAN_FACTOR
 
 
 def composite_block(
@@ -68,9 +284,10 @@ def composite_block(
     land_cover: NDArray[np.floating] | None = None,
     rules: CompositeRules | None = None,
     *,
+    test: BareTest | None = None,
     threads: int = 1,
 ) -> CompositeBlock:
-    """Composite a block.
+    """Composite a block that is in memory.
 
     Args:
         stack: reflectance in DN, (dates, 10 bands in the order of ``BANDS``, rows, columns), NaN where invalid.
@@ -78,56 +295,35 @@ def composite_block(
         threshold: largest index that counts as bare, (rows, columns), NaN where unknown.
         land_cover: WorldCover codes, (rows, columns), NaN where unknown; None when there is no land cover.
         rules: the parameters, by default the operational ones.
+        test: the bare-soil test, by default PVIR2.
         threads: how many share the work; the result does not depend on it.
 
     Raises:
         ValueError: when the shapes do not fit each other.
     """
-    rules = rules or CompositeRules()
     dates, bands, rows, cols = stack.shape
     if bands != len(BANDS) or months.shape != (dates,) or threshold.shape != (rows, cols):
         raise ValueError(f"stack {stack.shape}, months {months.shape} and threshold {threshold.shape} do not fit")
-    flags = np.empty((dates, rows, cols), dtype=np.uint8)
-    ever_bare = np.empty((rows, cols), dtype=np.bool_)
-    vpc, bsc = np.empty((2, rows, cols), dtype=np.int32)
-    moments = np.empty((2, 2, bands, rows, cols), dtype=np.float32)
-    limits = (rules.sigma_bare, rules.sigma_valid, rules.least_excess_dn)
-    surface = np.ascontiguousarray(threshold, dtype=np.float64)
-
-    def work(first: int, last: int) -> None:
-        composite_rows(stack, surface, limits, _INDEX_BANDS, first, last, flags, ever_bare, vpc, bsc, moments)
-
-    _in_threads(work, rows, threads)
-    (mref, mref_std), (src, src_std) = moments
-    bare = (flags & _KEPT_BARE) > 0
-    hidden = bsc < rules.least_bare_count
-    if land_cover is not None:
-        hidden |= np.isin(land_cover, (BUILT_UP, WATER))
-    src[:, hidden] = src_std[:, hidden] = np.nan
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ci95 = (1.96 * src_std / np.sqrt(bsc)).astype(np.float32)
-        bsf = np.where(vpc > 0, bsc / vpc, np.nan).astype(np.float32)
-    monthly = _monthly(bare, ~np.isnan(stack[:, _INDEX_BANDS[0]]), months)
-    mask = _mask(bsc, vpc, ever_bare, np.isnan(threshold), land_cover, rules.least_bare_count)
-    return CompositeBlock(src, src_std, ci95, mref, mref_std, bsf, bsc, vpc, monthly, mask)
-
-
-def _in_threads(work: Callable[[int, int], None], rows: int, threads: int) -> None:
-    """Call ``work`` on ``threads`` runs of rows at once."""
-    edges = np.linspace(0, rows, min(threads, rows) + 1).astype(int)
+    season = Season(np.arange(dates), months)
+    stack = np.ascontiguousarray(stack)
+    composer = BlockComposer(dates, [season], threshold, BANDS, test=test, rules=rules, threads=threads, stack=stack)
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, int(a), int(b)) for a, b in pairwise(edges)]:
+        list(pool.map(lambda date: composer.observe(date, _named(stack[date])), range(dates)))
+        composer.select()
+        list(pool.map(composer.add_kept, BANDS))
+    return composer.blocks(land_cover)[0]
+
+
+def _named(bands: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    return dict(zip(BANDS, bands, strict=True))
+
+
+def over_rows(work: Callable[[int, int], None], rows: int, threads: int) -> None:
+    """Call ``work`` for runs of rows on ``threads`` threads; short runs, so that all end together."""
+    edges = [*range(0, rows, _ROWS), rows]
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, a, b) for a, b in pairwise(edges)]:
             done.result()
-
-
-def _monthly(bare: NDArray[np.bool_], present: NDArray[np.bool_], months: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Bare share of the valid observations in each calendar month, NaN in a month without any."""
-    shares = np.full((12, *bare.shape[1:]), np.nan, dtype=np.float32)
-    for month in range(1, 13):
-        dates = months == month
-        valid = present[dates].sum(axis=0)
-        np.divide(bare[dates].sum(axis=0), valid, out=shares[month - 1], where=valid > 0, casting="same_kind")
-    return shares
 
 
 def _mask(

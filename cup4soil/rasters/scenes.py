@@ -1,27 +1,43 @@
 """Reading Sentinel-2 scenes: reflectance at 20 m, masked on the scene's own grid.
 
-Scenes on the target's grid are read as they lie, every byte once. Others are masked at 20 m on
-their own grid first and then warped, once: reflectance bilinear, validity by the nearest cell.
+Scenes on the target's grid are read as they lie. Others are masked and averaged to 20 m on their own grid first and
+then warped, once: bilinear over valid cells, and valid where the nearest cell is. Each band is read by itself, when
+its turn comes, so that a block of many dates never has to hold all bands.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
+from typing import Self
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.warp import Resampling, reproject, transform_bounds
 from rasterio.windows import Window as RasterioWindow
 
 from cup4soil.errors import InvalidRaster
-from cup4soil.grids import Bounds, aligned_geobox, cell_offset, crs_code, crs_of
+from cup4soil.grids import cell_offset, crs_of
 from cup4soil.methods.bare_soil import BANDS, DILATION_MARGIN, invalid_scl
+from cup4soil.methods.scene_kernels import average_to_reflectance, to_reflectance, warp_bilinear
 from cup4soil.rasters.reading import GDAL_OPTIONS, raster_crs
 
 NATIVE_RESOLUTION_M = 20.0
+_BLUE = "B02"
+
+
+class UnreadableScene(InvalidRaster):
+    """A scene whose files cannot be read; ``scene`` is its id."""
+
+    def __init__(self, scene: str, problem: str, hint: str = "fetch it again or leave it out") -> None:
+        super().__init__(f"scene {scene} {problem}", hint)
+        self.scene = scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,86 +59,227 @@ class SceneFiles:
     scl: str
 
 
-def read_overpass(scenes: Sequence[SceneFiles], geobox: GeoBox) -> NDArray[np.float32]:
-    """What the scenes of one overpass show on ``geobox``: DN, (10, rows, columns), NaN where invalid.
+@dataclass(frozen=True, slots=True)
+class TileSizes:
+    """Edges of the tiles in which a scene's files are compressed, in cells of 20 m: of the 10 m and the 20 m bands."""
 
-    Where scenes overlap, the first that is valid counts: the ground was seen once.
+    fine: int
+    coarse: int
+
+
+class Target:
+    """The grid that is read for, and where its cells lie on the grids of scenes."""
+
+    def __init__(self, geobox: GeoBox) -> None:
+        self.geobox = geobox
+        self._places: dict[CRS, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._lock = Lock()
+
+    def places(self, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coordinates x and y of the cells' centres in ``crs``, (rows, columns) each; computed once."""
+        with self._lock:
+            if crs not in self._places:
+                rows, cols = (np.arange(n) + 0.5 for n in self.geobox.shape)
+                x, y = (np.asarray(values) for values in self.geobox.affine @ np.meshgrid(cols, rows))
+                self._places[crs] = _transform(x, y, crs_of(self.geobox), crs)
+            return self._places[crs]
+
+
+@dataclass(frozen=True, slots=True)
+class SceneView:
+    """One scene as it is seen on a target.
+
+    ``native`` is the part of its own 20 m grid that is needed, ``rows`` and ``cols`` where the target's cells lie in
+    it, None when they are the same cells; ``invalid`` are the packed bits of the native cells that must not be used.
+    """
+
+    scene: SceneFiles
+    native: GeoBox
+    shape: tuple[int, int]
+    rows: NDArray[np.float32] | None
+    cols: NDArray[np.float32] | None
+    invalid: NDArray[np.uint8]
+
+    @classmethod
+    def open(cls, scene: SceneFiles, target: Target) -> Self | None:
+        """Read the scene's classification around ``target``; None where the scene does not reach it.
+
+        Raises:
+            UnreadableScene: when that cannot be done.
+        """
+        with _reading(scene), rasterio.open(scene.scl) as dataset:
+            own = _own_grid(dataset, scene)
+            shape = (target.geobox.shape[0], target.geobox.shape[1])
+            if cell_offset(own, target.geobox) is not None:
+                invalid = _invalid_cells(dataset, target.geobox)
+                return cls(scene, target.geobox, shape, None, None, np.packbits(invalid))
+            x, y = target.places(crs_of(own))
+            native = _cover(own, x, y)
+            if native is None:
+                return None
+            cols, rows = ~native.affine @ (x, y)
+            invalid = _invalid_cells(dataset, native)
+            return cls(
+                scene, native, shape, (rows - 0.5).astype(np.float32), (cols - 0.5).astype(np.float32),
+                np.packbits(invalid),
+            )  # fmt: skip
+
+    def read(self, band: str) -> NDArray[np.float32]:
+        """A band in DN on the target, (rows, columns), NaN where it is missing or invalid.
+
+        Raises:
+            UnreadableScene: when the file cannot be read.
+        """
+        with _reading(self.scene):
+            values = _read_band(self.scene.bands[band], self.native)
+        shape = self.native.shape
+        values[np.unpackbits(self.invalid, count=shape[0] * shape[1]).reshape(shape).view(np.bool_)] = np.nan
+        if self.rows is None:
+            return values
+        out = np.empty(self.shape, dtype=np.float32)
+        warp_bilinear(values, self.rows, self.cols, out)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class OverpassView:
+    """The scenes of one overpass on a target: where they overlap, the first that is valid counts, as the ground was
+    seen once. ``given`` are the packed bits of the cells that each scene gives, empty for a single scene.
+    """
+
+    scenes: tuple[SceneView, ...]
+    given: tuple[NDArray[np.uint8], ...]
+
+    @classmethod
+    def open(cls, scenes: Sequence[SceneFiles], target: Target) -> tuple[Self, NDArray[np.float32]]:
+        """The view and B02 of it, in DN: NaN where there is no valid observation; (rows, columns).
+
+        Raises:
+            UnreadableScene: when a file cannot be read.
+        """
+        blue = np.full(target.geobox.shape, np.nan, dtype=np.float32)
+        views: list[SceneView] = []
+        given: list[NDArray[np.uint8]] = []
+        for scene in scenes:
+            gaps = np.isnan(blue)
+            if views and not gaps.any():
+                break
+            view = SceneView.open(scene, target)
+            if view is None:
+                continue
+            values = view.read(_BLUE)
+            gives = gaps & ~np.isnan(values)
+            if gives.any():
+                blue[gives] = values[gives]
+                views.append(view)
+                given.append(np.packbits(gives))
+        return cls(tuple(views), tuple(given)), blue
+
+    def read(self, band: str) -> NDArray[np.float32] | None:
+        """A band in DN, None where no scene shows anything; cells without a valid B02 may hold anything.
+
+        Raises:
+            UnreadableScene: when a file cannot be read.
+        """
+        if not self.scenes:
+            return None
+        values = self.scenes[0].read(band)
+        for view, gives in zip(self.scenes[1:], self.given[1:], strict=True):
+            chosen = np.unpackbits(gives, count=values.size).reshape(values.shape).view(np.bool_)
+            values[chosen] = view.read(band)[chosen]
+        return values
+
+
+def read_overpass(scenes: Sequence[SceneFiles], geobox: GeoBox) -> NDArray[np.float32]:
+    """What the scenes of one overpass show on ``geobox``: DN, (10, rows, columns), NaN where B02 is invalid.
 
     Raises:
-        InvalidRaster: when a file cannot be read.
+        UnreadableScene: when a file cannot be read.
     """
-    seen = read_scene(scenes[0], geobox)
-    for scene in scenes[1:]:
-        gaps = np.isnan(seen[0])
-        if not gaps.any():
-            break
-        seen[:, gaps] = read_scene(scene, geobox)[:, gaps]
-    return seen
+    view, blue = OverpassView.open(scenes, Target(geobox))
+    stack = np.empty((len(BANDS), *blue.shape), dtype=np.float32)
+    for index, band in enumerate(BANDS):
+        values = blue if band == _BLUE else view.read(band)
+        stack[index] = np.nan if values is None else values
+    stack[:, np.isnan(blue)] = np.nan
+    return stack
 
 
 def read_scene(scene: SceneFiles, geobox: GeoBox) -> NDArray[np.float32]:
     """One scene on ``geobox``, as :func:`read_overpass`."""
-    try:
-        with rasterio.Env(**GDAL_OPTIONS):
-            return _read(scene, geobox)
-    except RasterioError as error:
-        raise InvalidRaster(f"scene {scene.id} cannot be read: {error}", "fetch it again or leave it out") from error
+    return read_overpass([scene], geobox)
 
 
 def scene_grid(scene: SceneFiles) -> GeoBox:
-    """Grid of the scene's classification, read from the file."""
+    """Grid of the scene's classification, read from the file.
+
+    Raises:
+        UnreadableScene: when it has none.
+    """
+    with _reading(scene), rasterio.open(scene.scl) as dataset:
+        return _own_grid(dataset, scene)
+
+
+def tile_sizes(scene: SceneFiles) -> TileSizes:
+    """How the scene's files are cut into tiles, as seen in one band of each resolution.
+
+    Raises:
+        UnreadableScene: when they cannot be opened.
+    """
+    edges = []
+    for band in (_BLUE, "B11"):
+        with _reading(scene), rasterio.open(scene.bands[band].href) as dataset:
+            edge = max(dataset.block_shapes[0]) * dataset.transform.a / NATIVE_RESOLUTION_M
+            edges.append(max(1, round(edge)))
+    return TileSizes(*edges)
+
+
+@contextmanager
+def _reading(scene: SceneFiles) -> Iterator[None]:
     try:
-        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(scene.scl) as dataset:
-            return GeoBox(dataset.shape, dataset.transform, raster_crs(dataset))
-    except (RasterioError, AttributeError) as error:
-        raise InvalidRaster(
-            f"scene {scene.id} has no readable grid: {error}", "fetch it again or leave it out"
-        ) from error
+        with rasterio.Env(**GDAL_OPTIONS):
+            yield
+    except RasterioError as error:
+        raise UnreadableScene(scene.id, f"cannot be read: {error}") from error
 
 
-def _read(scene: SceneFiles, geobox: GeoBox) -> NDArray[np.float32]:
-    with rasterio.open(scene.scl) as dataset:
-        if dataset.crs is None:
-            raise InvalidRaster(f"scene {scene.id} has no CRS", "assign the right one")
-        native = _native_geobox(dataset, geobox)
-        if native is None:
-            return np.full((len(BANDS), *geobox.shape), np.nan, dtype=np.float32)
-        invalid = _invalid_cells(dataset, native)
-    stack = np.empty((len(BANDS), *native.shape), dtype=np.float32)
-    for index, name in enumerate(BANDS):
-        stack[index] = _read_band(scene.bands[name], native)
-    stack[:, invalid] = np.nan
-    if native == geobox:
-        return stack
-    return _warp(stack, native, geobox)
+def _own_grid(dataset: DatasetReader, scene: SceneFiles) -> GeoBox:
+    if dataset.crs is None:
+        raise UnreadableScene(scene.id, "has no CRS", "assign the right one")
+    if abs(dataset.transform.a - NATIVE_RESOLUTION_M) > 1e-6:
+        raise UnreadableScene(
+            scene.id, f"has a classification with cells of {dataset.transform.a:g} m", "give it at 20 m"
+        )
+    return GeoBox(dataset.shape, dataset.transform, raster_crs(dataset))
 
 
-def _native_geobox(dataset: DatasetReader, geobox: GeoBox) -> GeoBox | None:
-    """``geobox`` itself where the scene lies on its grid, else the part of the scene's 20 m grid that covers it."""
-    crs = raster_crs(dataset)
-    own = GeoBox(dataset.shape, dataset.transform, crs)
-    if cell_offset(own, geobox) is not None and abs(geobox.affine.a - NATIVE_RESOLUTION_M) < 1e-9:
-        return geobox
-    left, bottom, right, top = transform_bounds(
-        crs_code(crs_of(geobox)), crs_code(crs), *geobox.boundingbox.bbox, densify_pts=21
-    )
-    margin = 2 * NATIVE_RESOLUTION_M
-    left, right = max(left - margin, dataset.bounds.left), min(right + margin, dataset.bounds.right)
-    bottom, top = max(bottom - margin, dataset.bounds.bottom), min(top + margin, dataset.bounds.top)
-    if left >= right or bottom >= top:
+def _transform(
+    x: NDArray[np.float64], y: NDArray[np.float64], source: CRS, target: CRS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if source == target:
+        return x, y
+    moved = Transformer.from_crs(source.proj, target.proj, always_xy=True).transform(x, y)
+    return np.asarray(moved[0]), np.asarray(moved[1])
+
+
+def _cover(own: GeoBox, x: NDArray[np.float64], y: NDArray[np.float64]) -> GeoBox | None:
+    """The part of a scene's grid that holds the cells around points, None where there is none."""
+    cols, rows = ~own.affine @ (x, y)
+    known = np.isfinite(cols) & np.isfinite(rows)
+    if not known.any():
         return None
-    x0, y0 = dataset.transform.c % NATIVE_RESOLUTION_M, dataset.transform.f % NATIVE_RESOLUTION_M
-    shifted = aligned_geobox(Bounds(left - x0, bottom - y0, right - x0, top - y0), crs, NATIVE_RESOLUTION_M)
-    return GeoBox(shifted.shape, rasterio.Affine.translation(x0, y0) @ shifted.affine, crs)
+    edges = []
+    for places, cells in ((rows[known], own.shape[0]), (cols[known], own.shape[1])):
+        first, last = int(np.floor(places.min())) - 1, int(np.floor(places.max())) + 2
+        edges.append((max(0, first), min(cells, last)))
+    (top, bottom), (left, right) = edges
+    if top >= bottom or left >= right:
+        return None
+    return GeoBox((bottom - top, right - left), own.affine @ Affine.translation(left, top), own.crs)
 
 
 def _invalid_cells(dataset: DatasetReader, native: GeoBox) -> NDArray[np.bool_]:
-    margin = DILATION_MARGIN
-    classes = _read_window(dataset, native, margin, 0).astype(np.uint8)
-    factor = round(native.affine.a / dataset.transform.a)
-    if factor != 1:
-        raise InvalidRaster(f"{dataset.name} has cells of {dataset.transform.a:g} m", "give the classification at 20 m")
-    return invalid_scl(classes)[margin:-margin, margin:-margin]
+    return invalid_scl(_read_window(dataset, native, DILATION_MARGIN, 0).astype(np.uint8, copy=False))
 
 
 def _read_band(band: BandFile, native: GeoBox) -> NDArray[np.float32]:
@@ -130,18 +287,13 @@ def _read_band(band: BandFile, native: GeoBox) -> NDArray[np.float32]:
     with rasterio.open(band.href) as dataset:
         stored = _read_window(dataset, native, 0, band.nodata)
         factor = round(native.affine.a / dataset.transform.a)
-    rows, cols = native.shape
-    valid = stored != band.nodata
+    values = np.empty(native.shape, dtype=np.float32)
+    gain, offset = np.float32(band.gain), np.float32(band.offset_dn)
     if factor == 1:
-        values = stored.astype(np.float32)
+        to_reflectance(stored, band.nodata, gain, offset, values)
     else:
-        cells = np.where(valid, stored, 0).reshape(rows, factor, cols, factor).sum(axis=(1, 3), dtype=np.float32)
-        count = valid.reshape(rows, factor, cols, factor).sum(axis=(1, 3), dtype=np.float32)
-        values = np.divide(cells, count, out=np.zeros_like(cells), where=count > 0)
-        valid = count > 0
-    dn = values * np.float32(band.gain) + np.float32(band.offset_dn)
-    dn[~valid] = np.nan
-    return dn
+        average_to_reflectance(stored, factor, band.nodata, gain, offset, values)
+    return values
 
 
 def _read_window(dataset: DatasetReader, native: GeoBox, margin: int, fill: float) -> NDArray[np.number]:
@@ -154,25 +306,13 @@ def _read_window(dataset: DatasetReader, native: GeoBox, margin: int, fill: floa
     col = round((native.affine.c - dataset.transform.c) / cell) - margin * scale
     row = round((dataset.transform.f - native.affine.f) / cell) - margin * scale
     height, width = ((n + 2 * margin) * scale for n in native.shape)
+    if row >= 0 and col >= 0 and row + height <= dataset.height and col + width <= dataset.width:
+        whole: NDArray[np.number] = dataset.read(1, window=RasterioWindow(col, row, width, height))
+        return whole
     out = np.full((height, width), fill, dtype=dataset.dtypes[0])
     top, left = max(row, 0), max(col, 0)
     bottom, right = min(row + height, dataset.height), min(col + width, dataset.width)
     if top < bottom and left < right:
         window = RasterioWindow(left, top, right - left, bottom - top)
         out[top - row : bottom - row, left - col : right - col] = dataset.read(1, window=window)
-    return out
-
-
-def _warp(stack: NDArray[np.float32], native: GeoBox, geobox: GeoBox) -> NDArray[np.float32]:
-    out = np.full((stack.shape[0], *geobox.shape), np.nan, dtype=np.float32)
-    valid = np.zeros(geobox.shape, dtype=np.uint8)
-    common = {
-        "src_transform": native.affine,
-        "src_crs": crs_code(crs_of(native)),
-        "dst_transform": geobox.affine,
-        "dst_crs": crs_code(crs_of(geobox)),
-    }
-    reproject(stack, out, src_nodata=np.nan, dst_nodata=np.nan, resampling=Resampling.bilinear, **common)
-    reproject((~np.isnan(stack[0])).astype(np.uint8), valid, resampling=Resampling.nearest, **common)
-    out[:, valid == 0] = np.nan
     return out

@@ -33,9 +33,9 @@ class PipeProgress:
         """See :class:`cup4soil.progress.Progress`."""
         done = 0
 
-        def advance() -> None:
+        def advance(parts: int = 1, /) -> None:
             nonlocal done
-            done += 1
+            done += parts
             send(self._report, progress=_SHARE_OF_STEPS * done // max(total, 1), message=title)
 
         send(self._report, progress=0, message=title)

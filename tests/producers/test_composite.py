@@ -26,7 +26,7 @@ from cup4soil.errors import (
 from cup4soil.grids import Bounds
 from cup4soil.progress import Silent
 from cup4soil.settings import Settings
-from producers import composite
+from producers import composite_plan
 from producers.composite import CompositeJob, plan_composite
 from producers.composite_request import CompositeRequest
 from tests.core.test_composite import oracle_pixel
@@ -146,7 +146,7 @@ def test_block_borders_leave_no_seam(tmp_path, monkeypatch):
     specs = [random_scene(rng, f"S{i:02d}", f"2021-{i + 1:02d}-05T10:00:00Z", size=48) for i in range(8)]
     catalog = write_archive(tmp_path, specs)
     _, whole = made(plan_composite(request(catalog), Settings()), tmp_path / "whole")
-    monkeypatch.setattr(composite, "_BLOCK_SIZES", (7,))
+    monkeypatch.setattr(composite_plan, "EDGES", (7,))
     _, blocks = made(plan_composite(request(catalog), Settings()), tmp_path / "blocks")
     for name in SUITE:
         np.testing.assert_array_equal(whole[name], blocks[name])

@@ -1,0 +1,207 @@
+"""One block of a composite: read, composited in all windows, written to scratch. The task that a worker runs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
+
+from cup4soil.areas import project
+from cup4soil.grids import Window, crs_of
+from cup4soil.methods.bare_soil import BANDS
+from cup4soil.methods.bare_tests import bare_test
+from cup4soil.methods.composite import BLUE, BlockComposer, CompositeBlock, CompositeRules, Season
+from cup4soil.rasters.masks import cells_inside
+from cup4soil.rasters.scenes import OverpassView, Target, UnreadableScene
+from cup4soil.rasters.scratch import write_scratch
+from producers.composite_layers import encode_block
+from producers.composite_plan import DATES_AT_ONCE, BlockPlan
+from producers.composite_surfaces import read_land_cover, read_threshold
+from producers.composite_windows import TimeWindow
+from producers.land_cover import Legend
+from producers.scenes import Overpass
+
+type Step = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePlan:
+    """All that a worker has to know of a run; ``area`` is in the grid's CRS, ``folder`` takes the blocks."""
+
+    overpasses: tuple[Overpass, ...]
+    windows: tuple[TimeWindow, ...]
+    geobox: GeoBox
+    area: BaseGeometry | None
+    threshold: float | Path
+    land_cover: Path | None
+    legend: Legend
+    method: str
+    rules: CompositeRules
+    blocks: BlockPlan
+    threads: int
+    folder: Path
+    most_broken: int
+
+    def block_path(self, window: TimeWindow, block: Window) -> Path:
+        """Where the scratch of a block of a window lies, without suffix."""
+        return self.folder / window.label / f"{block.row}-{block.col}"
+
+
+class _Broken(Exception):
+    """Scenes that could not be read while a block was composited."""
+
+    def __init__(self, scenes: Mapping[str, str]) -> None:
+        super().__init__(", ".join(scenes))
+        self.scenes = dict(scenes)
+
+
+def run_block(plan: EnginePlan, block: Window, step: Step | None = None) -> dict[str, str]:
+    """Composite a block in all windows and write it; ``step`` is called once for each overpass.
+
+    A scene that cannot be read is left out of the block, which is begun anew without it.
+
+    Returns:
+        The scenes left out, and why; no block is written when they are more than the plan allows.
+    """
+    broken: dict[str, str] = {}
+    while True:
+        try:
+            finished, dates = _composite(plan, block, broken, step)
+        except _Broken as found:
+            broken |= found.scenes
+            if len(broken) > plan.most_broken:
+                return broken
+            step = None
+            continue
+        inside = None if plan.area is None else cells_inside(plan.area, block.of(plan.geobox))
+        for window, each, seen in zip(plan.windows, finished, dates, strict=True):
+            write_scratch(plan.block_path(window, block), encode_block(each, inside), {"broken": broken, "dates": seen})
+        return broken
+
+
+type _Finished = tuple[list[CompositeBlock], list[dict[str, Any]]]
+
+
+def _composite(plan: EnginePlan, block: Window, broken: Mapping[str, str], step: Step | None) -> _Finished:
+    """The block in each window; for each window the observations of every scene, and how many were dropped."""
+    geobox = block.of(plan.geobox)
+    overpasses = list(scenes_over(plan.overpasses, geobox, broken))
+    threshold = read_threshold(plan.threshold, geobox)
+    composer = BlockComposer(
+        len(overpasses),
+        [_season(window, overpasses) for window in plan.windows],
+        threshold,
+        plan.blocks.kept,
+        test=bare_test(plan.method),
+        rules=plan.rules,
+        threads=plan.threads,
+    )
+    reader = _Reader(composer, overpasses, Target(geobox), step)
+    for _ in range(len(plan.overpasses) - len(overpasses)):
+        reader.step()
+    with ThreadPoolExecutor(plan.threads) as pool:
+        _all_of([pool.submit(reader.observe, date) for date in range(len(overpasses))])
+        composer.select()
+        # The bands of 10 m first: the threads end together.
+        _all_of(
+            [pool.submit(reader.sum_up, band) for band in sorted(BANDS, key=lambda b: (b in composer.kept_bands, b))]
+        )
+    cover = None if plan.land_cover is None else read_land_cover(plan.land_cover, geobox, plan.legend)
+    return composer.blocks(cover), [_dropped(overpasses, found) for found in composer.dropped()]
+
+
+class _Reader:
+    """Reads the dates of a block for its composer."""
+
+    def __init__(
+        self, composer: BlockComposer, overpasses: Sequence[Overpass], target: Target, step: Step | None
+    ) -> None:
+        self._composer = composer
+        self._overpasses = overpasses
+        self._target = target
+        self._views: list[OverpassView | None] = [None] * len(overpasses)
+        self.step = step or (lambda: None)
+
+    def observe(self, date: int) -> None:
+        """Read what decides of a date."""
+        composer = self._composer
+        view, blue = OverpassView.open([scene.files for scene in self._overpasses[date].scenes], self._target)
+        bands = {BLUE: blue}
+        for band in dict.fromkeys((*composer.test.bands, *composer.kept_bands)):
+            values = blue if band == BLUE else view.read(band)
+            if values is not None:
+                bands[band] = values
+        self._views[date] = view if view.scenes else None
+        composer.observe(date, bands if view.scenes else None)
+        self.step()
+
+    def sum_up(self, band: str) -> None:
+        """Sum a band over all dates."""
+        composer = self._composer
+        if band in composer.kept_bands:
+            composer.add_kept(band)
+            return
+        sums = composer.band(band)
+        buffer = np.empty((DATES_AT_ONCE, 1, *self._target.geobox.shape), dtype=np.float32)
+        dates: list[int] = []
+        for date, view in enumerate(self._views):
+            values = None if view is None else view.read(band)
+            if values is not None:
+                buffer[len(dates), 0] = values
+                dates.append(date)
+            if len(dates) == DATES_AT_ONCE:
+                sums.add(np.array(dates), buffer)
+                dates.clear()
+        if dates:
+            sums.add(np.array(dates), buffer[: len(dates)])
+        sums.finish()
+
+
+def _all_of(futures: Sequence[Future[None]]) -> None:
+    """Wait for all; scenes that cannot be read are gathered, so that one new beginning leaves all of them out."""
+    broken = {}
+    for future in futures:
+        try:
+            future.result()
+        except UnreadableScene as error:
+            broken[error.scene] = error.problem
+    if broken:
+        raise _Broken(broken)
+
+
+def _season(window: TimeWindow, overpasses: Sequence[Overpass]) -> Season:
+    dates = [date for date, overpass in enumerate(overpasses) if window.holds(overpass.time)]
+    months = np.array([overpasses[date].time.month for date in dates], dtype=np.int8)
+    return Season(np.array(dates, dtype=np.int64), months)
+
+
+def _dropped(overpasses: Sequence[Overpass], found: NDArray[np.int64]) -> dict[str, Any]:
+    """Valid and dropped observations of each overpass, by the id of its first scene."""
+    return {
+        overpass.scenes[0].id: [int(valid), int(dropped)]
+        for overpass, (valid, dropped) in zip(overpasses, found, strict=True)
+        if valid
+    }
+
+
+def scenes_over(overpasses: Sequence[Overpass], geobox: GeoBox, without: Mapping[str, str]) -> Iterator[Overpass]:
+    """The overpasses that touch ``geobox``, with the scenes that do and are not among ``without``."""
+    block = box(*geobox.boundingbox.bbox)
+    outlines: dict[CRS, BaseGeometry] = {}
+    for overpass in overpasses:
+        near = []
+        for scene in overpass.scenes:
+            crs = crs_of(scene.grid)
+            if crs not in outlines:
+                outlines[crs] = project(block, crs_of(geobox), crs)
+            if scene.id not in without and outlines[crs].intersects(box(*scene.grid.boundingbox.bbox)):
+                near.append(scene)
+        if near:
+            yield Overpass(overpass.time, tuple(near))

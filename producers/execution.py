@@ -1,0 +1,115 @@
+"""Where the blocks of a run are computed: here, in processes of this machine, or on a Dask cluster."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from distributed import Client, LocalCluster, as_completed
+from distributed.scheduler import KilledWorker
+
+from cup4soil.errors import InvalidInput, LimitExceeded
+
+# So many blocks wait at each worker: it never idles, and the scheduler never holds a continent.
+_AHEAD = 2
+_RETRIES = 2
+_CONNECT_SECONDS = 10
+
+
+class Runner(Protocol):
+    """Runs tasks that share one plan. A task may be run again: it gives the same result and writes the same file."""
+
+    def run[P, T, R](self, task: Callable[[P, T], R], plan: P, items: Sequence[T]) -> Iterator[tuple[T, R]]:
+        """Results of ``task(plan, item)`` as they come, in any order. The first error ends the run."""
+        ...
+
+
+class Here:
+    """Runs the tasks one after the other in this process."""
+
+    def run[P, T, R](self, task: Callable[[P, T], R], plan: P, items: Sequence[T]) -> Iterator[tuple[T, R]]:
+        """See :class:`Runner`."""
+        for item in items:
+            yield item, task(plan, item)
+
+
+class OnCluster:
+    """Runs the tasks on the workers of a Dask scheduler, a few ahead of each."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def run[P, T, R](self, task: Callable[[P, T], R], plan: P, items: Sequence[T]) -> Iterator[tuple[T, R]]:
+        """See :class:`Runner`."""
+        waiting = iter(items)
+        shared = self._client.scatter(plan, broadcast=True, hash=False)
+        threads = sum(worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
+
+        def submit(item: T) -> Any:
+            future = self._client.submit(task, shared, item, pure=False, retries=_RETRIES)
+            of[future.key] = item
+            return future
+
+        of: dict[Any, T] = {}
+        queue = as_completed([submit(item) for item in islice(waiting, _AHEAD * max(1, threads))])
+        try:
+            for future in queue:
+                result = future.result()
+                yield of.pop(future.key), result
+                for item in islice(waiting, 1):
+                    queue.add(submit(item))
+        except KilledWorker as error:
+            raise LimitExceeded(
+                "workers were killed again and again while they computed a block",
+                "lower CUP4SOIL_BLOCK_MEMORY_MIB or CUP4SOIL_WORKERS",
+            ) from error
+        finally:
+            self._client.cancel([future for future, _ in getattr(queue, "futures", {}).items()])
+
+
+@contextmanager
+def runner(scheduler: str | None, workers: int, scratch: Path) -> Iterator[Runner]:
+    """Where to run: the ``scheduler`` at an address, else ``workers`` processes of this machine, else this process.
+
+    Raises:
+        InvalidInput: when the scheduler cannot be reached, or has no workers.
+    """
+    if scheduler is None and workers <= 1:
+        yield Here()
+    elif scheduler is None:
+        with _local(workers, scratch) as cluster, Client(cluster, set_as_default=False) as client:
+            yield OnCluster(client)
+    else:
+        with _connect(scheduler) as client:
+            yield OnCluster(client)
+
+
+@contextmanager
+def _local(workers: int, scratch: Path) -> Iterator[LocalCluster]:
+    with LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        # Blocks are sized to their budget; GDAL's memory is none that Dask could spill.
+        memory_limit=0,
+        local_directory=str(scratch),
+        silence_logs=logging.ERROR,
+    ) as cluster:
+        yield cluster
+
+
+def _connect(scheduler: str) -> Client:
+    try:
+        client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InvalidInput(
+            f"no Dask scheduler answers at {scheduler}: {error}", "give its address, such as tcp://host:8786"
+        ) from error
+    if not client.scheduler_info()["workers"]:
+        client.close()
+        raise InvalidInput(f"the scheduler at {scheduler} has no workers", "start some, with this package installed")
+    return client
