@@ -32,8 +32,8 @@ _DESCRIPTIONS: dict[ProductKind, str] = {
         "bare and of all valid ones. Each item states its period, its scenes and its limitations."
     ),
     "index": (
-        "Lowest and highest value of the bare-soil index over the valid Sentinel-2 observations of a period, and how many "
-        "there were in each month. Each item states its period, its scenes and its limitations."
+        "Lowest and highest value of the bare-soil index over the valid Sentinel-2 observations of a period, and how "
+        "many there were in each month. Each item states its period, its scenes and its limitations."
     ),
     "thresholds": (
         "Largest value of the bare-soil index that counts as bare soil, found by region from the index's extremes and "
