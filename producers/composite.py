@@ -1,5 +1,6 @@
 """Bare-soil composites from a Sentinel-2 archive: the suite of SCMaP, block by block, in one or several windows."""
 
+import hashlib
 import json
 import shutil
 from collections import Counter
@@ -72,7 +73,8 @@ class CompositeRun:
     @cached_property
     def id(self) -> str:
         """Identity of the run: the products it makes."""
-        return "-".join(("composite", *sorted(job.id.rpartition("-")[2] for job in self.jobs)))[:120]
+        products = " ".join(sorted(job.id for job in self.jobs))
+        return f"composites-{hashlib.sha256(products.encode()).hexdigest()[:12]}"
 
     @cached_property
     def plan(self) -> BlockPlan:

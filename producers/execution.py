@@ -49,15 +49,16 @@ class OnCluster:
 
         def submit(item: T) -> Any:
             future = self._client.submit(task, shared, item, pure=False, retries=_RETRIES)
-            of[future.key] = item
+            pending[future] = item
             return future
 
-        of: dict[Any, T] = {}
-        queue = as_completed([submit(item) for item in islice(waiting, _AHEAD * max(1, threads))])
+        pending: dict[Any, T] = {}
+        first = [submit(item) for item in islice(waiting, _AHEAD * max(1, threads))]
+        queue = as_completed(first, loop=self._client.loop)
         try:
             for future in queue:
                 result = future.result()
-                yield of.pop(future.key), result
+                yield pending.pop(future), result
                 for item in islice(waiting, 1):
                     queue.add(submit(item))
         except KilledWorker as error:
@@ -66,7 +67,7 @@ class OnCluster:
                 "lower CUP4SOIL_BLOCK_MEMORY_MIB or CUP4SOIL_WORKERS",
             ) from error
         finally:
-            self._client.cancel([future for future, _ in getattr(queue, "futures", {}).items()])
+            self._client.cancel(list(pending))
 
 
 @contextmanager

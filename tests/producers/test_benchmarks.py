@@ -7,6 +7,7 @@ import rasterio
 from benchmarks import composite_peers as peers
 from benchmarks.archives import BANDS, ArchiveSpec, simulated_archive, thinned
 from benchmarks.composite import THRESHOLD, run_engine
+from benchmarks.composite_cost import draw, fitted
 from cup4soil.settings import Settings
 
 # Means of nothing, and what odc-stac calls in shapely and rasterio.
@@ -86,3 +87,13 @@ def test_archive_deflates_as_reflectance_does(tmp_path):
         assert dataset.compression.name == "deflate"
         decoded = dataset.read(1).nbytes
     assert 1.2 < decoded / path.stat().st_size < 2.0
+
+
+def test_line_of_the_costs(tmp_path):
+    seconds = {30.0: 1.6, 60.0: 3.1, 120.0: 6.1, 240.0: 12.1}
+    line = fitted(seconds)
+    np.testing.assert_allclose([line.start, line.slope, line.fit], [0.1, 0.05, 1.0])
+    for name in ("a.svg", "b.svg"):
+        draw(seconds, line, "dates", tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert fitted({1.0: 1.0, 2.0: 4.0, 3.0: 9.0}).fit < 0.99
