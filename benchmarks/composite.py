@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,29 +44,40 @@ class Measured:
     peak: float
 
 
+class Spent(NamedTuple):
+    """Wall seconds, and CPU seconds of this process and of its children that have ended."""
+
+    wall: float
+    cpu: float
+
+
 class Stopwatch:
-    """Progress that shows nothing and keeps wall seconds by step."""
+    """Progress that shows nothing and keeps what each step took."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.steps: dict[str, Spent] = {}
 
     @contextmanager
     def step(self, title: str, total: int) -> Iterator[Advance]:
         """See :class:`cup4soil.progress.Progress`."""
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), _cpu()
         with Silent().step(title, total) as advance:
             yield advance
-        self.seconds[title] = self.seconds.get(title, 0.0) + time.perf_counter() - started
+        before = self.steps.get(title, Spent(0.0, 0.0))
+        self.steps[title] = Spent(before.wall + time.perf_counter() - started, before.cpu + _cpu() - cpu)
 
 
-def run_engine(catalog: Path, folder: Path, settings: Settings, **more: Any) -> dict[str, float]:
-    """Composite an archive into ``folder``, which is emptied first; wall seconds by step and in all."""
+def run_engine(catalog: Path, folder: Path, settings: Settings) -> dict[str, Spent]:
+    """Composite an archive into ``folder``, which is emptied first; what each step took, in their order, and all.
+
+    The first step reads and computes, what follows writes the files.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    watch, started = Stopwatch(), time.perf_counter()
-    request = CompositeRequest(source=str(catalog), threshold=THRESHOLD, **more)
+    watch, started, cpu = Stopwatch(), time.perf_counter(), _cpu()
+    request = CompositeRequest(source=str(catalog), threshold=THRESHOLD)
     plan_composite(request, settings).run(folder, watch)
-    return {**watch.seconds, "all": time.perf_counter() - started}
+    return {**watch.steps, "all": Spent(time.perf_counter() - started, _cpu() - cpu)}
 
 
 def peak_mib() -> float:
@@ -97,10 +108,9 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, Measured]:
 
 def _engine(catalog: Path, folder: Path, threads: int) -> dict[str, Measured]:
     settings = Settings(threads=threads)
-    seconds, whole = _timed(lambda: run_engine(catalog, folder / "engine", settings))
-    # Steps come in the order of the run: the first reads and computes, what follows writes the files.
-    first = next(iter(seconds))
-    return {"cup4soil": Measured(seconds[first], np.nan, whole.peak), "cup4soil, files written": whole}
+    steps, whole = _timed(lambda: run_engine(catalog, folder / "engine", settings))
+    first = next(iter(steps.values()))
+    return {"cup4soil": Measured(first.wall, first.cpu, whole.peak), "cup4soil, files written": whole}
 
 
 def _floor(catalog: Path, folder: Path, threads: int) -> dict[str, Measured]:  # noqa: ARG001
@@ -167,14 +177,14 @@ def _table(parts: Mapping[str, Measured]) -> Iterator[str]:
     yield f"{'':28}{'wall s':>9}{'x floor':>9}{'CPU s':>9}{'x floor':>9}{'peak MiB':>10}"
     for name, each in parts.items():
         ratios = (each.wall / floor.wall, each.cpu / floor.cpu) if floor else (np.nan, np.nan)
-        numbers = f"{each.wall:9.2f}{ratios[0]:9.2f}{each.cpu:9.2f}{ratios[1]:9.2f}{each.peak:10.0f}"
-        yield f"{name:28}{numbers}".replace("nan", "  -")
+        yield f"{name:28}{each.wall:9.2f}{ratios[0]:9.2f}{each.cpu:9.2f}{ratios[1]:9.2f}{each.peak:10.0f}"
     ours = parts.get("cup4soil")
     if ours is None:
         return
     for name, each in parts.items():
         if not name.startswith(("cup4soil", "reading")):
-            yield f"cup4soil is {each.wall / ours.wall:.1f} times faster than {name}"
+            ratios = (each.wall / ours.wall, each.cpu / ours.cpu)
+            yield f"{name}: {ratios[0]:.1f} times the time of cup4soil, {ratios[1]:.1f} times its CPU seconds"
     yield f"goals: {', '.join(f'{value:g} {name}' for name, value in _GOALS.items())}"
 
 
