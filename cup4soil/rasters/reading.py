@@ -120,7 +120,8 @@ def read_on_grid(
         ) as warped:
             values = warped.read(range(1, dataset.count + 1), out_dtype="float32")
             if nodata is None:
-                values[:, ~(warped.dataset_mask() > 0)] = np.nan
+                # The added band tells what lies outside; GDAL takes none of float32 for a mask by itself.
+                values[:, ~(warped.read(warped.count) > 0)] = np.nan
         return _scaled(values, dataset, keep_nodata=keep_nodata)
 
 

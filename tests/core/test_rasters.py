@@ -169,3 +169,17 @@ def test_band_names(tmp_path):
             dataset.write(np.ones((count, 2, 2), np.uint8))
     assert raster_info(tmp_path / "one.tif").names == ("one",)
     assert raster_info(tmp_path / "two.tif").names == ("two_1", "two_2")
+
+
+def test_raster_without_nodata_is_missing_outside_its_edges(tmp_path):
+    """Zeros there would be measured values to whoever reads on."""
+    path = tmp_path / "small.tif"
+    inner = BOX[2:6, 3:7]
+    with rasterio.open(
+        path, "w", driver="GTiff", height=4, width=4, count=1, dtype="float32", crs=str(BOX.crs), transform=inner.affine
+    ) as dataset:
+        dataset.write(np.full((4, 4), 7, np.float32), 1)
+    found = read_on_grid(path, BOX)[0]
+    want = np.full(BOX.shape, np.nan)
+    want[2:6, 3:7] = 7.0
+    np.testing.assert_array_equal(found, want)
