@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from affine import Affine
@@ -17,7 +16,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput, InvalidRaster, NotFound
-from cup4soil.grids import parse_crs
+from cup4soil.grids import crs_code, crs_of, parse_crs
 from cup4soil.methods.bare_soil import BANDS, MAX_SUN_ZENITH_DEG
 from cup4soil.products import Source
 from cup4soil.rasters.scenes import BandFile, SceneFiles, scene_grid
@@ -201,19 +200,20 @@ def resolve_scene(entry: ArchiveItem, boa_offset_dn: float | None = None) -> Sce
     }
     files = SceneFiles(item.id, bands, _readable(assets[names["SCL"]], entry))
     href = item.get_self_href()
+    grid = _grid(item.properties, assets[names["SCL"]]) or scene_grid(files)
     return Scene(
         id=item.id,
         collection=item.collection_id or "scenes",
         time=_time(entry),
         platform=str(item.properties.get("platform", "sentinel-2")).casefold(),
-        tile=_tile(item.properties, files, item.id),
+        tile=_tile(item.properties, grid, item.id),
         datatake=_datatake(item.properties),
         baseline=processing_baseline(item.properties),
         cloud_cover=_number(item.properties, "eo:cloud_cover"),
         sun_zenith_deg=_sun_zenith(item.properties),
         geometry=shape(item.geometry),
         files=files,
-        grid=_grid(item.properties, assets[names["SCL"]]) or scene_grid(files),
+        grid=grid,
         scalings=scalings,
         href=href,
         licence=_licence(entry.licence),
@@ -342,12 +342,14 @@ def _time(entry: ArchiveItem) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _tile(properties: Mapping[str, Any], files: SceneFiles, scene: str) -> str:
+def _tile(properties: Mapping[str, Any], grid: GeoBox, scene: str) -> str:
+    """Name of the scene's tile, as stated or in its id; where nothing names it, its corner does."""
     found = re.search(r"_T?(\d{2}[A-Z]{3})_", scene)
+    left, _, _, top = grid.boundingbox.bbox
     return str(
         properties.get("grid:code")
         or properties.get("s2:mgrs_tile")
-        or (found[1] if found else Path(files.scl).parent.name)
+        or (found[1] if found else f"{crs_code(crs_of(grid))}-{left:.0f}-{top:.0f}")
     )
 
 
