@@ -49,7 +49,7 @@ class Broken:
     def add(self, found: Mapping[str, str]) -> None:
         """Take in what one block left out."""
         self.reasons |= found
-        self.blocks.update(found)
+        self.blocks.update(found.keys())
 
     def check(self, most: int, scenes: int) -> None:
         """Refuse to go on with more than ``most`` of ``scenes``.
@@ -78,16 +78,25 @@ def run_folder(parent: Path, name: str) -> Iterator[Path]:
     folder = parent / f"{_PREFIX}{name}"
     lock = folder.with_name(folder.name + ".lock")
     with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(f"another process is making {name} in {parent}", "wait until it is done") from error
+        if not _locked(descriptor, lock):
+            raise StoreError(f"another process is making {name} in {parent}", "wait until it is done")
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
         yield folder
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int, lock: Path) -> bool:
+    """Take the lock; False where another has it, or has removed the file since it was opened."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), lock.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def clear_run(parent: Path, name: str) -> None:

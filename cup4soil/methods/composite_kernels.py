@@ -247,8 +247,9 @@ def _add(a, b, c, d, flags, bit, number, total, squares):  # type: ignore[no-unt
         v = np.float64(q) if has_q else 0.0
         w = np.float64(r) if has_r else 0.0
         x = np.float64(s) if has_s else 0.0
-        total[col] += (u + v) + (w + x)
-        squares[col] += (u * u + v * v) + (w * w + x * x)
+        # One after the other: the sums are the same bits, however the dates are grouped.
+        total[col] = (((total[col] + u) + v) + w) + x
+        squares[col] = (((squares[col] + u * u) + v * v) + w * w) + x * x
         number[col] += np.int32(has_p) + np.int32(has_q) + np.int32(has_r) + np.int32(has_s)
 
 
