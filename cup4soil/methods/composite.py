@@ -202,6 +202,8 @@ class BlockComposer:
         if bands is None:
             self.kept[date] = np.nan
             self.bare[date] = 0
+            if self._weights is not None:
+                self._weights[date] = 0
             return
         if not self._complete:
             for place, band in enumerate(self.kept_bands):
@@ -251,9 +253,9 @@ class BlockComposer:
             hidden |= np.isin(land_cover, (BUILT_UP, WATER))
         src[:, hidden] = src_std[:, hidden] = np.nan
         with np.errstate(divide="ignore", invalid="ignore"):
-            ci95 = (wider * _NORMAL_95 * src_std / np.sqrt(bsc)).astype(np.float32)
-            bsf = np.where(n_valid > 0, bsc / n_valid, np.nan).astype(np.float32)
-            monthly = np.where(part.monthly[0] > 0, part.monthly[1] / part.monthly[0], np.nan).astype(np.float32)
+            ci95 = src_std * (wider * _NORMAL_95 / np.sqrt(bsc)).astype(np.float32)
+            bsf = _share(bsc, n_valid)
+            monthly = _share(part.monthly[1], part.monthly[0])
         mask = _mask(bsc, n_valid, n_bare > 0, np.isnan(self.threshold), land_cover, self.rules.least_bare_count)
         suspects = np.stack([n_valid - kept_valid, n_bare - bsc])
         return CompositeBlock(
@@ -265,16 +267,29 @@ class BlockComposer:
         """The test's statistic of the bare observations, and how much wider than a mean's its interval is."""
         if self.test.statistic == "mean":
             return mean, 1.0
+        centre = np.empty_like(mean)
+        for first in range(0, mean.shape[1], _ROWS * self.threads):
+            rows = slice(first, first + _ROWS * self.threads)
+            centre[:, rows] = self._centre_of(part, rows)
+        return centre, _MEDIAN_FACTOR
+
+    def _centre_of(self, part: _Part, rows: slice) -> NDArray[np.float32]:
+        """The median of some rows: only theirs are copied out of the series."""
         dates = part.season.dates
-        order = [self.kept_bands.index(band) for band in BANDS]
-        kept = self.kept[dates] if order == sorted(order) else self.kept[np.ix_(dates, order)]
-        chosen = np.empty((dates.size, *mean.shape[1:]), dtype=np.uint8)
+        order = np.array([self.kept_bands.index(band) for band in BANDS])
+        kept = np.ascontiguousarray(self.kept[dates[:, np.newaxis], order, rows])
+        bare = self.bare[dates, rows]
+        chosen = np.empty(bare.shape, dtype=np.uint8)
         if self._weights is None:
-            flag_bare(kept[:, 0], self.bare[dates], part.tops[1], chosen)
-            return median_along_time(kept, chosen, threads=self.threads), _MEDIAN_FACTOR
-        flag_bare(kept[:, 0], np.ones_like(chosen), part.tops[0], chosen)
-        weights = self._weights[dates] * chosen
-        return geometric_median(kept, weights, threads=self.threads), _MEDIAN_FACTOR
+            flag_bare(kept[:, 0], bare, part.tops[1, rows], chosen)
+            return median_along_time(kept, chosen, threads=self.threads)
+        flag_bare(kept[:, 0], np.ones_like(chosen), part.tops[0, rows], chosen)
+        return geometric_median(kept, self._weights[dates, rows] * chosen, threads=self.threads)
+
+
+def _share(part: NDArray[np.integer], whole: NDArray[np.integer]) -> NDArray[np.float32]:
+    """part / whole, NaN where there is nothing to share."""
+    return np.divide(part, whole, dtype=np.float32, out=np.full(whole.shape, np.nan, np.float32), where=whole > 0)
 
 
 def composite_block(

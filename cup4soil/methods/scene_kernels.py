@@ -60,12 +60,28 @@ def average_to_reflectance(stored, factor, nodata, gain, offset, out):  # type: 
             for col in range(cols):
                 for step in range(factor):
                     value = values[col * factor + step]
-                    known = value != nodata
+                    known = (value != nodata) & (value == value)
                     total[col] += np.float32(value) if known else np.float32(0)
                     count[col] += np.float32(known)
         line = out[row]
         for col in range(cols):
             line[col] = total[col] / count[col] * gain + offset if count[col] > 0 else np.float32(np.nan)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def halve_to_reflectance(stored, nodata, gain, offset, out):  # type: ignore[no-untyped-def]
+    """As :func:`average_to_reflectance` with a factor of 2, for whole numbers below 2**22: nine of ten cells read."""
+    for row in range(out.shape[0]):
+        upper, lower, line = stored[2 * row], stored[2 * row + 1], out[row]
+        for col in range(out.shape[1]):
+            a, b = np.int32(upper[2 * col]), np.int32(upper[2 * col + 1])
+            c, d = np.int32(lower[2 * col]), np.int32(lower[2 * col + 1])
+            has_a, has_b = np.int32(a != nodata), np.int32(b != nodata)
+            has_c, has_d = np.int32(c != nodata), np.int32(d != nodata)
+            count = has_a + has_b + has_c + has_d
+            total = np.float32(a * has_a + b * has_b + c * has_c + d * has_d)
+            # None of four divides by zero: that is NaN, as it should be.
+            line[col] = total / np.float32(count) * gain + offset
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

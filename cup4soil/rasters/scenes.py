@@ -25,11 +25,14 @@ from rasterio.windows import Window as RasterioWindow
 from cup4soil.errors import InvalidRaster
 from cup4soil.grids import cell_offset, crs_of
 from cup4soil.methods.bare_soil import BANDS, DILATION_MARGIN, invalid_scl
-from cup4soil.methods.scene_kernels import average_to_reflectance, to_reflectance, warp_bilinear
+from cup4soil.methods.scene_kernels import average_to_reflectance, halve_to_reflectance, to_reflectance, warp_bilinear
+from cup4soil.rasters.handles import POOL
 from cup4soil.rasters.reading import GDAL_OPTIONS, raster_crs
 
 NATIVE_RESOLUTION_M = 20.0
 _BLUE = "B02"
+# Blocks follow the tiles of the files: what was decoded once is rarely wanted again.
+_CACHE_BYTES = 64 * 2**20
 
 
 class UnreadableScene(InvalidRaster):
@@ -102,16 +105,18 @@ class SceneView:
 
     @classmethod
     def open(cls, scene: SceneFiles, target: Target) -> Self | None:
-        """Read the scene's classification around ``target``; None where the scene does not reach it.
+        """Read the scene's classification around ``target``; None where the scene shows nothing of it.
 
         Raises:
             UnreadableScene: when that cannot be done.
         """
-        with _reading(scene), rasterio.open(scene.scl) as dataset:
+        with _reading(scene), POOL.open(scene.scl) as dataset:
             own = _own_grid(dataset, scene)
             shape = (target.geobox.shape[0], target.geobox.shape[1])
             if cell_offset(own, target.geobox) is not None:
                 invalid = _invalid_cells(dataset, target.geobox)
+                if invalid.all():
+                    return None
                 return cls(scene, target.geobox, shape, None, None, np.packbits(invalid))
             x, y = target.places(crs_of(own))
             native = _cover(own, x, y)
@@ -119,19 +124,25 @@ class SceneView:
                 return None
             cols, rows = ~native.affine @ (x, y)
             invalid = _invalid_cells(dataset, native)
+            if invalid.all():
+                return None
             return cls(
                 scene, native, shape, (rows - 0.5).astype(np.float32), (cols - 0.5).astype(np.float32),
                 np.packbits(invalid),
             )  # fmt: skip
 
-    def read(self, band: str) -> NDArray[np.float32]:
+    def read(self, band: str, *, masked: bool = True) -> NDArray[np.float32]:
         """A band in DN on the target, (rows, columns), NaN where it is missing or invalid.
+
+        Without ``masked`` invalid cells may hold anything, which is quicker where nothing has to be warped.
 
         Raises:
             UnreadableScene: when the file cannot be read.
         """
         with _reading(self.scene):
             values = _read_band(self.scene.bands[band], self.native)
+        if self.rows is None and not masked:
+            return values
         shape = self.native.shape
         values[np.unpackbits(self.invalid, count=shape[0] * shape[1]).reshape(shape).view(np.bool_)] = np.nan
         if self.rows is None:
@@ -157,22 +168,24 @@ class OverpassView:
         Raises:
             UnreadableScene: when a file cannot be read.
         """
-        blue = np.full(target.geobox.shape, np.nan, dtype=np.float32)
+        blue: NDArray[np.float32] | None = None
         views: list[SceneView] = []
         given: list[NDArray[np.uint8]] = []
         for scene in scenes:
-            gaps = np.isnan(blue)
-            if views and not gaps.any():
+            gaps = None if blue is None else np.isnan(blue)
+            if gaps is not None and not gaps.any():
                 break
             view = SceneView.open(scene, target)
             if view is None:
                 continue
             values = view.read(_BLUE)
-            gives = gaps & ~np.isnan(values)
+            gives = ~np.isnan(values) if gaps is None else gaps & ~np.isnan(values)
             if gives.any():
-                blue[gives] = values[gives]
+                blue = values if blue is None else np.where(gives, values, blue)
                 views.append(view)
                 given.append(np.packbits(gives))
+        if blue is None:
+            blue = np.full(target.geobox.shape, np.nan, dtype=np.float32)
         return cls(tuple(views), tuple(given)), blue
 
     def read(self, band: str) -> NDArray[np.float32] | None:
@@ -183,10 +196,10 @@ class OverpassView:
         """
         if not self.scenes:
             return None
-        values = self.scenes[0].read(band)
+        values = self.scenes[0].read(band, masked=False)
         for view, gives in zip(self.scenes[1:], self.given[1:], strict=True):
             chosen = np.unpackbits(gives, count=values.size).reshape(values.shape).view(np.bool_)
-            values[chosen] = view.read(band)[chosen]
+            values[chosen] = view.read(band, masked=False)[chosen]
         return values
 
 
@@ -216,7 +229,7 @@ def scene_grid(scene: SceneFiles) -> GeoBox:
     Raises:
         UnreadableScene: when it has none.
     """
-    with _reading(scene), rasterio.open(scene.scl) as dataset:
+    with _reading(scene), POOL.open(scene.scl) as dataset:
         return _own_grid(dataset, scene)
 
 
@@ -237,7 +250,7 @@ def tile_sizes(scene: SceneFiles) -> TileSizes:
 @contextmanager
 def _reading(scene: SceneFiles) -> Iterator[None]:
     try:
-        with rasterio.Env(**GDAL_OPTIONS):
+        with rasterio.Env(**GDAL_OPTIONS, GDAL_CACHEMAX=_CACHE_BYTES):
             yield
     except RasterioError as error:
         raise UnreadableScene(scene.id, f"cannot be read: {error}") from error
@@ -284,13 +297,15 @@ def _invalid_cells(dataset: DatasetReader, native: GeoBox) -> NDArray[np.bool_]:
 
 def _read_band(band: BandFile, native: GeoBox) -> NDArray[np.float32]:
     """A band in DN on the 20 m grid; finer cells are averaged over those that are not nodata, without rounding."""
-    with rasterio.open(band.href) as dataset:
+    with POOL.open(band.href) as dataset:
         stored = _read_window(dataset, native, 0, band.nodata)
         factor = round(native.affine.a / dataset.transform.a)
     values = np.empty(native.shape, dtype=np.float32)
     gain, offset = np.float32(band.gain), np.float32(band.offset_dn)
     if factor == 1:
         to_reflectance(stored, band.nodata, gain, offset, values)
+    elif factor == 2 and stored.dtype == np.uint16:
+        halve_to_reflectance(stored, np.int32(band.nodata), gain, offset, values)
     else:
         average_to_reflectance(stored, factor, band.nodata, gain, offset, values)
     return values
