@@ -15,6 +15,7 @@ from cup4soil.errors import StoreError, writing
 from cup4soil.grids import Window
 from cup4soil.progress import Progress
 from cup4soil.rasters.scenes import UnreadableScene
+from cup4soil.rasters.scratch import scratch_facts
 from cup4soil.settings import Settings
 from producers.execution import Here, runner
 
@@ -106,38 +107,59 @@ def clear_run(parent: Path, name: str) -> None:
     folder.with_name(folder.name + ".lock").unlink(missing_ok=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Work[P]:
+    """Blocks to compute, all by one ``task(plan, block)`` that writes what it finds under each of ``paths(block)``, and
+    returns the scenes it could not read. ``dates`` are the overpasses of a block at most, ``scenes`` all their scenes.
+    """
+
+    title: str
+    task: Callable[..., dict[str, str]]
+    plan: P
+    blocks: Sequence[Window]
+    paths: Callable[[Window], Sequence[Path]]
+    dates: int
+    scenes: int
+    most_broken: int
+
+    def is_done(self, block: Window) -> bool:
+        """Whether a block is there whole, and nothing was left out of it: what was may be readable by now."""
+        facts = [scratch_facts(path) for path in self.paths(block)]
+        return all(each is not None and not each["broken"] for each in facts)
+
+
 def compute_blocks[P](
-    task: Callable[..., dict[str, str]],
-    plan: P,
-    blocks: Sequence[Window],
-    todo: Sequence[Window],
-    dates: int,
-    folder: Path,
-    settings: Settings,
-    execution: Execution,
-    progress: Progress,
-    check: Callable[[Mapping[str, str]], None],
+    work: Work[P], folder: Path, settings: Settings, execution: Execution, progress: Progress
 ) -> None:
-    """Run ``task(plan, block)`` for the blocks ``todo`` of ``blocks``; ``check`` sees what each could not read.
+    """Compute the blocks that are not there yet; ``folder`` holds what the processes of this machine need.
 
     Raises:
-        UnreadableScene: from ``check``.
+        UnreadableScene: when more scenes cannot be read than is allowed.
         InvalidInput: when the scheduler cannot be reached.
         LimitExceeded: when workers are killed again and again.
     """
-    with progress.step("Compositing", len(blocks) * dates) as advance:
-        advance((len(blocks) - len(todo)) * dates)
+    todo = [block for block in work.blocks if not work.is_done(block)]
+    if not todo:
+        return
+    broken = Broken()
+
+    def check(found: Mapping[str, str]) -> None:
+        broken.add(found)
+        broken.check(work.most_broken, work.scenes)
+
+    with progress.step(work.title, len(work.blocks) * work.dates) as advance:
+        advance((len(work.blocks) - len(todo)) * work.dates)
         cells = sum(block.height * block.width for block in todo)
-        alone = execution.scheduler is None and cells * dates < _WORTH_PROCESSES
+        alone = execution.scheduler is None and cells * work.dates < _WORTH_PROCESSES
         workers = 1 if alone else min(settings.workers, len(todo))
-        with runner(execution.scheduler if todo else None, workers, folder) as place:
+        with runner(execution.scheduler, workers, folder) as place:
             if isinstance(place, Here):
                 for block in todo:
-                    check(task(plan, block, advance))
+                    check(work.task(work.plan, block, advance))
                 return
-            for _, broken in place.run(task, plan, todo):
-                advance(dates)
-                check(broken)
+            for _, found in place.run(work.task, work.plan, todo):
+                advance(work.dates)
+                check(found)
 
 
 def grid_shape(geobox: GeoBox) -> tuple[int, int]:

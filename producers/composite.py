@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,9 +12,8 @@ from pathlib import Path
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
-from cup4soil.areas import WGS84, project
 from cup4soil.errors import InvalidInput, NoData, writing
-from cup4soil.grids import Window, blocks, cell_offset, crs_of
+from cup4soil.grids import Window, blocks, cell_offset
 from cup4soil.licences import derived_licence
 from cup4soil.methods.bare_tests import bare_test
 from cup4soil.methods.composite import CompositeRules
@@ -25,8 +23,7 @@ from cup4soil.rasters.scenes import tile_sizes
 from cup4soil.rasters.scratch import read_scratch, scratch_facts
 from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
-from producers.archive import ArchiveQuery, archive_items
-from producers.block_runs import Broken, Execution, clear_run, compute_blocks, grid_shape, run_folder
+from producers.block_runs import Broken, Execution, Work, clear_run, compute_blocks, grid_shape, run_folder
 from producers.composite_engine import EnginePlan, run_block
 from producers.composite_layers import LAYERS
 from producers.composite_plan import BlockPlan, plan_blocks
@@ -42,12 +39,13 @@ from producers.composite_record import (
     tile_outlines,
 )
 from producers.composite_report import write_composite_report
-from producers.composite_request import CompositeRequest, check_request, raster_sources, requested_area, target_grid
+from producers.composite_request import CompositeRequest, check_request, raster_sources
 from producers.composite_summary import CompositeSummary
 from producers.composite_surfaces import read_threshold
 from producers.composite_windows import TimeWindow, time_windows
+from producers.found_scenes import find_scenes
 from producers.land_cover import Legend, read_legend
-from producers.scenes import SceneFilter, Selection, select_scenes
+from producers.scenes import Selection
 
 
 @dataclass(frozen=True)
@@ -129,28 +127,17 @@ class CompositeRun:
         """
         windows = tuple(window for window in self.windows if not _put_together(folder, window))
         plan = replace(self.engine_plan(folder), windows=windows)
-        todo = [block for block in self.blocks if not _done(plan, block)]
-        if not todo:
-            return
-        broken = self.broken(plan, set(self.blocks) - set(todo))
-        scenes = len(self.selection.scenes)
-
-        def check(found: Mapping[str, str]) -> None:
-            broken.add(found)
-            broken.check(plan.most_broken, scenes)
-
-        compute_blocks(
-            run_block, plan, self.blocks, todo, len(self.selection.overpasses), folder, self.settings,
-            self.execution, progress, check,
-        )  # fmt: skip
-
-    def broken(self, plan: EnginePlan, done: set[Window]) -> Broken:
-        """What the blocks that are done could not read."""
-        broken = Broken()
-        for block in done:
-            facts = scratch_facts(plan.block_path(plan.windows[0], block)) or {}
-            broken.add(facts.get("broken", {}))
-        return broken
+        work = Work(
+            title="Compositing",
+            task=run_block,
+            plan=plan,
+            blocks=self.blocks,
+            paths=lambda block: [plan.block_path(window, block) for window in windows],
+            dates=len(self.selection.overpasses),
+            scenes=len(self.selection.scenes),
+            most_broken=plan.most_broken,
+        )
+        compute_blocks(work, folder, self.settings, self.execution, progress)
 
 
 @dataclass(frozen=True)
@@ -273,15 +260,8 @@ def plan_run(request: CompositeRequest, settings: Settings, execution: Execution
     """
     check_request(request)
     execution = execution or Execution()
-    area, area_crs = requested_area(request)
-    in_degrees = None if area is None else project(area, area_crs, WGS84)
-    items = archive_items(request.source, ArchiveQuery(in_degrees, request.start, request.end, request.collections))
-    wanted = SceneFilter(in_degrees, request.start, request.end, request.max_cloud_percent, request.boa_offset_dn)
-    selection = select_scenes(items, wanted, execution.most_broken(len(items)))
-    if not selection.overpasses:
-        raise NoData(*_why_none(selection))
-    geobox = target_grid(request, selection.scenes, area, area_crs, settings.max_cells)
-    polygon = None if area is None or request.aoi is None else project(area, area_crs, crs_of(geobox))
+    found = find_scenes(request, settings, execution)
+    selection = found.selection
     times = [overpass.time for overpass in selection.overpasses]
     windows = time_windows(request.start, request.end, years=request.years, seasons=request.seasons, times=times)
     empty = [window.label for window in windows if not any(map(window.holds, times))]
@@ -289,7 +269,15 @@ def plan_run(request: CompositeRequest, settings: Settings, execution: Execution
         raise NoData(f"no usable scene in {', '.join(empty)}", "narrow the period, or ask for other windows")
     legend = read_legend(request.legend)
     run = CompositeRun(
-        request, settings, execution, selection, windows, geobox, polygon, legend, tuple(raster_sources(request))
+        request,
+        settings,
+        execution,
+        selection,
+        windows,
+        found.geobox,
+        found.area,
+        legend,
+        tuple(raster_sources(request)),
     )
     # Whether the licences go together is known before anything is read.
     for job in run.jobs:
@@ -302,12 +290,6 @@ def _within(selection: Selection, window: TimeWindow) -> Selection:
     return replace(selection, overpasses=overpasses)
 
 
-def _done(plan: EnginePlan, block: Window) -> bool:
-    """Whether a block is there in every window, and nothing was left out of it: what was may be readable by now."""
-    facts = [scratch_facts(plan.block_path(window, block)) for window in plan.windows]
-    return all(each is not None and not each["broken"] for each in facts)
-
-
 def _mark_put_together(folder: Path, window: TimeWindow) -> None:
     """The blocks of a window are needed no more."""
     with writing(folder):
@@ -317,9 +299,3 @@ def _mark_put_together(folder: Path, window: TimeWindow) -> None:
 
 def _put_together(folder: Path, window: TimeWindow) -> bool:
     return (folder / f"{window.label}.done").exists()
-
-
-def _why_none(selection: Selection) -> tuple[str, str]:
-    reasons = Counter(rejection.reason for rejection in selection.rejected.values())
-    told = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common())
-    return f"none of {len(selection.rejected)} scenes can be used: {told}", "check area, period and --max-cloud"

@@ -22,34 +22,42 @@ from producers.land_cover import DEFAULT_LEGEND
 from producers.scenes import Scene
 
 
-class CompositeRequest(BaseModel):
-    """What to composite. ``bbox`` is in WGS 84 degrees; times are in UTC.
+class ArchiveRequest(BaseModel):
+    """Which scenes of which archive, and the grid. ``bbox`` is in WGS 84 degrees; times are in UTC.
 
-    ``method`` names the bare-soil test; without a ``threshold`` its own is used, where it has one. ``years`` are
-    lengths of windows in calendar years, ``seasons`` asks for one window for each season; by default one window is the
-    whole period. ``legend`` says what the codes of ``land_cover`` mean: the name of a built-in one, or a file.
+    ``method`` names the bare-soil test.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     source: str
-    threshold: float | Path | None = None
     method: str = "pvir2"
-    years: tuple[int, ...] = ()
-    seasons: bool = False
     bbox: Bounds | None = None
     aoi: Path | None = None
     tile: str | None = None
     start: datetime | None = None
     end: datetime | None = None
     max_cloud_percent: float = Field(default=80.0, ge=0, le=100)
-    land_cover: Path | None = None
-    legend: str | Path = DEFAULT_LEGEND
     crs: str = "auto"
-    resolution_m: float = NATIVE_RESOLUTION_M
     boa_offset_dn: float | None = None
     collections: tuple[str, ...] = ("sentinel-2-l2a",)
     attribution: tuple[str, ...] = ()
+
+
+class CompositeRequest(ArchiveRequest):
+    """What to composite.
+
+    Without a ``threshold`` the test's own is used, where it has one. ``years`` are lengths of windows in calendar
+    years, ``seasons`` asks for one window for each season; by default one window is the whole period. ``legend`` says
+    what the codes of ``land_cover`` mean: the name of a built-in one, or a file.
+    """
+
+    threshold: float | Path | None = None
+    years: tuple[int, ...] = ()
+    seasons: bool = False
+    land_cover: Path | None = None
+    legend: str | Path = DEFAULT_LEGEND
+    resolution_m: float = NATIVE_RESOLUTION_M
 
     @property
     def index_threshold(self) -> float | Path:
@@ -80,12 +88,7 @@ def check_request(request: CompositeRequest) -> None:
             f"composites at {request.resolution_m:g} m are not made",
             "use --resolution 20, the resolution of the method",
         )
-    if sum(x is not None for x in (request.bbox, request.aoi, request.tile)) > 1:
-        raise InvalidInput("more than one area is given", "use one of --bbox, --aoi and --tile")
-    if request.start and request.end and request.start > request.end:
-        raise InvalidInput(
-            f"the period starts {request.start:%Y-%m-%d} after its end {request.end:%Y-%m-%d}", "swap --start and --end"
-        )
+    check_archive_request(request)
     threshold = request.index_threshold
     low, high = bare_test(request.method).index_range
     if isinstance(threshold, float) and not low <= threshold <= high:
@@ -96,7 +99,21 @@ def check_request(request: CompositeRequest) -> None:
             raster_info(path)
 
 
-def requested_area(request: CompositeRequest) -> tuple[BaseGeometry | None, CRS]:
+def check_archive_request(request: ArchiveRequest) -> None:
+    """Refuse more than one area, and a period that ends before it starts.
+
+    Raises:
+        InvalidInput: naming the option.
+    """
+    if sum(x is not None for x in (request.bbox, request.aoi, request.tile)) > 1:
+        raise InvalidInput("more than one area is given", "use one of --bbox, --aoi and --tile")
+    if request.start and request.end and request.start > request.end:
+        raise InvalidInput(
+            f"the period starts {request.start:%Y-%m-%d} after its end {request.end:%Y-%m-%d}", "swap --start and --end"
+        )
+
+
+def requested_area(request: ArchiveRequest) -> tuple[BaseGeometry | None, CRS]:
     """The area asked for and its CRS; None for all that the archive covers."""
     if request.aoi is not None:
         return read_area(request.aoi)
@@ -105,7 +122,7 @@ def requested_area(request: CompositeRequest) -> tuple[BaseGeometry | None, CRS]
     return (box_area(request.bbox) if request.bbox else None), WGS84
 
 
-def target_crs(request: CompositeRequest, scenes: tuple[Scene, ...]) -> CRS:
+def target_crs(request: ArchiveRequest, scenes: tuple[Scene, ...]) -> CRS:
     """CRS of the result: the one asked for, else the one all scenes share, else EPSG:3035."""
     if request.crs != "auto":
         return parse_metric_crs(request.crs)
@@ -114,7 +131,7 @@ def target_crs(request: CompositeRequest, scenes: tuple[Scene, ...]) -> CRS:
 
 
 def target_grid(
-    request: CompositeRequest, scenes: tuple[Scene, ...], area: BaseGeometry | None, area_crs: CRS, max_cells: int
+    request: ArchiveRequest, scenes: tuple[Scene, ...], area: BaseGeometry | None, area_crs: CRS, max_cells: int
 ) -> GeoBox:
     """Grid of the result: the tile, the area's box, or all that the scenes cover.
 
