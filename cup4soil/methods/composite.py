@@ -289,7 +289,9 @@ class BlockComposer:
 
 def _share(part: NDArray[np.integer], whole: NDArray[np.integer]) -> NDArray[np.float32]:
     """part / whole, NaN where there is nothing to share."""
-    return np.divide(part, whole, dtype=np.float32, out=np.full(whole.shape, np.nan, np.float32), where=whole > 0)
+    shares = np.full(whole.shape, np.nan, dtype=np.float32)
+    np.divide(part, whole, out=shares, where=whole > 0, dtype=np.float32)
+    return shares
 
 
 def composite_block(
