@@ -1,34 +1,30 @@
 """One block of a composite: read, composited in all windows, written to scratch. The task that a worker runs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from cup4soil.areas import project
-from cup4soil.grids import Window, crs_of
+from cup4soil.grids import Window
 from cup4soil.methods.bare_soil import BANDS
 from cup4soil.methods.bare_tests import bare_test
 from cup4soil.methods.composite import BLUE, BlockComposer, CompositeBlock, CompositeRules, Season
 from cup4soil.rasters.masks import cells_inside
-from cup4soil.rasters.scenes import OverpassView, Target, UnreadableScene
+from cup4soil.rasters.scenes import OverpassView, Target
 from cup4soil.rasters.scratch import write_scratch
+from producers.block_tasks import Step, all_of, leaving_out_broken, scenes_over
 from producers.composite_layers import encode_block
 from producers.composite_plan import DATES_AT_ONCE, BlockPlan
 from producers.composite_surfaces import read_land_cover, read_threshold
 from producers.composite_windows import TimeWindow
 from producers.land_cover import Legend
 from producers.scenes import Overpass
-
-type Step = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +50,6 @@ class EnginePlan:
         return self.folder / window.label / f"{block.row}-{block.col}"
 
 
-class _Broken(Exception):
-    """Scenes that could not be read while a block was composited."""
-
-    def __init__(self, scenes: Mapping[str, str]) -> None:
-        super().__init__(", ".join(scenes))
-        self.scenes = dict(scenes)
-
-
 def run_block(plan: EnginePlan, block: Window, step: Step | None = None) -> dict[str, str]:
     """Composite a block in all windows and write it; ``step`` is called once for each overpass.
 
@@ -70,20 +58,15 @@ def run_block(plan: EnginePlan, block: Window, step: Step | None = None) -> dict
     Returns:
         The scenes left out, and why; no block is written when they are more than the plan allows.
     """
-    broken: dict[str, str] = {}
-    while True:
-        try:
-            finished, dates = _composite(plan, block, broken, step)
-        except _Broken as found:
-            broken |= found.scenes
-            if len(broken) > plan.most_broken:
-                return broken
-            step = None
-            continue
-        inside = None if plan.area is None else cells_inside(plan.area, block.of(plan.geobox))
-        for window, each, seen in zip(plan.windows, finished, dates, strict=True):
-            write_scratch(plan.block_path(window, block), encode_block(each, inside), {"broken": broken, "dates": seen})
+    finished, broken = leaving_out_broken(
+        lambda without, each: _composite(plan, block, without, each), plan.most_broken, step
+    )
+    if finished is None:
         return broken
+    inside = None if plan.area is None else cells_inside(plan.area, block.of(plan.geobox))
+    for window, each, seen in zip(plan.windows, *finished, strict=True):
+        write_scratch(plan.block_path(window, block), encode_block(each, inside), {"broken": broken, "dates": seen})
+    return broken
 
 
 type _Finished = tuple[list[CompositeBlock], list[dict[str, Any]]]
@@ -107,10 +90,10 @@ def _composite(plan: EnginePlan, block: Window, broken: Mapping[str, str], step:
     for _ in range(len(plan.overpasses) - len(overpasses)):
         reader.step()
     with ThreadPoolExecutor(plan.threads) as pool:
-        _all_of([pool.submit(reader.observe, date) for date in range(len(overpasses))])
+        all_of([pool.submit(reader.observe, date) for date in range(len(overpasses))])
         composer.select()
         # The bands of 10 m first: the threads end together.
-        _all_of(
+        all_of(
             [pool.submit(reader.sum_up, band) for band in sorted(BANDS, key=lambda b: (b in composer.kept_bands, b))]
         )
     cover = None if plan.land_cover is None else read_land_cover(plan.land_cover, geobox, plan.legend)
@@ -164,18 +147,6 @@ class _Reader:
         sums.finish()
 
 
-def _all_of(futures: Sequence[Future[None]]) -> None:
-    """Wait for all; scenes that cannot be read are gathered, so that one new beginning leaves all of them out."""
-    broken = {}
-    for future in futures:
-        try:
-            future.result()
-        except UnreadableScene as error:
-            broken[error.scene] = error.problem
-    if broken:
-        raise _Broken(broken)
-
-
 def _season(window: TimeWindow, overpasses: Sequence[Overpass]) -> Season:
     dates = [date for date, overpass in enumerate(overpasses) if window.holds(overpass.time)]
     months = np.array([overpasses[date].time.month for date in dates], dtype=np.int8)
@@ -189,19 +160,3 @@ def _dropped(overpasses: Sequence[Overpass], found: NDArray[np.int64]) -> dict[s
         for overpass, (valid, dropped) in zip(overpasses, found, strict=True)
         if valid
     }
-
-
-def scenes_over(overpasses: Sequence[Overpass], geobox: GeoBox, without: Mapping[str, str]) -> Iterator[Overpass]:
-    """The overpasses that touch ``geobox``, with the scenes that do and are not among ``without``."""
-    block = box(*geobox.boundingbox.bbox)
-    outlines: dict[CRS, BaseGeometry] = {}
-    for overpass in overpasses:
-        near = []
-        for scene in overpass.scenes:
-            crs = crs_of(scene.grid)
-            if crs not in outlines:
-                outlines[crs] = project(block, crs_of(geobox), crs)
-            if scene.id not in without and outlines[crs].intersects(box(*scene.grid.boundingbox.bbox)):
-                near.append(scene)
-        if near:
-            yield Overpass(overpass.time, tuple(near))

@@ -11,8 +11,8 @@ from cup4soil.rasters.scenes import TileSizes
 EDGES = (2048, 1024, 512, 256, 128, 64, 32)
 # Dates of a band that are summed at once: few enough to stay in the cache, enough to spare loads of the sums.
 DATES_AT_ONCE = 8
-_FINE = frozenset(("B02", "B03", "B04", "B08"))
-_FINE_CELLS = 4
+FINE = frozenset(("B02", "B03", "B04", "B08"))
+FINE_CELLS = 4
 # Per cell and date: a kept band, and the bare flag with what is packed of the masks.
 _KEPT_BYTES, _FLAG_BYTES = 4.0, 1.5
 # Per cell and window: limits, counts, monthly counts, moments; and the finished layers of one window at a time.
@@ -60,7 +60,7 @@ def plan_blocks(
         largest: longest edge of the grid in cells; a block is not larger than its next size.
     """
     best: BlockPlan | None = None
-    for edge in _edges(largest):
+    for edge in edges(largest):
         for kept in _kept_choices(test):
             need = edge**2 * _bytes_per_cell(dates, windows, len(kept), threads)
             plan = BlockPlan(edge, kept, _readings(edge, kept, test, tiles, aligned=aligned), need)
@@ -72,7 +72,7 @@ def plan_blocks(
     return best
 
 
-def _edges(largest: int) -> Iterator[int]:
+def edges(largest: int) -> Iterator[int]:
     """From small to large: of two that read equally, the smaller takes less memory and shares work better."""
     for edge in reversed(EDGES):
         yield edge
@@ -84,7 +84,7 @@ def _kept_choices(test: BareTest) -> Sequence[tuple[str, ...]]:
     """From few bands to many; B02 is always kept, and a median needs them all."""
     if test.statistic != "mean":
         return [BANDS]
-    again = sorted((band for band in test.bands if band != BLUE), key=lambda band: (band not in _FINE, band))
+    again = sorted((band for band in test.bands if band != BLUE), key=lambda band: (band not in FINE, band))
     return [(BLUE, *again[:n]) for n in range(len(again) + 1)]
 
 
@@ -95,17 +95,17 @@ def _bytes_per_cell(dates: int, windows: int, kept: int, threads: int) -> float:
 
 def _readings(edge: int, kept: tuple[str, ...], test: BareTest, tiles: TileSizes, *, aligned: bool) -> float:
     """Cells decoded for each cell stored, over all bands and the classification."""
-    decoded, stored = _overhead(edge, tiles.coarse, aligned=aligned), 1.0
+    decoded, stored = overhead(edge, tiles.coarse, aligned=aligned), 1.0
     for band in BANDS:
-        fine = band in _FINE
-        cells = _FINE_CELLS if fine else 1
+        fine = band in FINE
+        cells = FINE_CELLS if fine else 1
         times = 2 if band in test.bands and band not in kept else 1
-        decoded += times * cells * _overhead(edge, tiles.fine if fine else tiles.coarse, aligned=aligned)
+        decoded += times * cells * overhead(edge, tiles.fine if fine else tiles.coarse, aligned=aligned)
         stored += cells
     return decoded / stored
 
 
-def _overhead(edge: int, tile: int, *, aligned: bool) -> float:
+def overhead(edge: int, tile: int, *, aligned: bool) -> float:
     """Cells of the tiles that a block touches for each of its own, on average."""
     if aligned:
         return max(1.0, tile / edge) ** 2

@@ -166,10 +166,7 @@ def composite_lineage(making: Making) -> dict[str, Any]:
             "bands_in_memory": list(making.plan.kept),
             "readings_of_a_stored_cell": round(making.plan.readings, 3),
         },
-        "unread": {
-            scene: {"reason": reason, "blocks": making.broken.blocks[scene]}
-            for scene, reason in sorted(making.broken.reasons.items())
-        },
+        "unread": unread_lineage(making.broken),
         "sources": [source.model_dump(mode="json", exclude={"href"}) for source in making.sources],
         "rejected": {scene: str(why) for scene, why in sorted(selection.rejected.items())},
     }
@@ -279,12 +276,23 @@ def _limitations(making: Making) -> tuple[str, ...]:
             "No land cover was given: built-up surfaces and water are not masked from SRC, and MASK has no class 3."
         )
     notes += scene_limitations(selection)
-    if making.broken.reasons:
-        places = ", ".join(
-            f"{scene} ({n} of {making.blocks} blocks)" for scene, n in sorted(making.broken.blocks.items())
-        )
-        notes.append(f"Scenes that could not be read are missing in parts of the product: {places}.")
+    notes += unread_limitations(making.broken, making.blocks)
     return tuple(notes)
+
+
+def unread_limitations(broken: Broken, blocks: int) -> list[str]:
+    """Which scenes are missing in how many of the blocks."""
+    if not broken.reasons:
+        return []
+    places = ", ".join(f"{scene} ({n} of {blocks} blocks)" for scene, n in sorted(broken.blocks.items()))
+    return [f"Scenes that could not be read are missing in parts of the product: {places}."]
+
+
+def unread_lineage(broken: Broken) -> dict[str, Any]:
+    """Why and where scenes are missing, by scene."""
+    return {
+        scene: {"reason": reason, "blocks": broken.blocks[scene]} for scene, reason in sorted(broken.reasons.items())
+    }
 
 
 def scene_limitations(selection: Selection) -> tuple[str, ...]:
