@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
@@ -31,6 +31,10 @@ from cup4soil.rasters.reading import GDAL_OPTIONS, raster_crs
 
 NATIVE_RESOLUTION_M = 20.0
 _BLUE = "B02"
+# Files stay open, and each would keep what was read of it for good.
+_OPTIONS = {**GDAL_OPTIONS, "VSI_CACHE": "FALSE"}
+# Files of a scene whose cells do not coincide within this share of a cell are no files of one scene.
+_MOST_SHIFT = 0.05
 # Blocks follow the tiles of the files: what was decoded once is rarely wanted again.
 _CACHE_BYTES = 64 * 2**20
 
@@ -70,37 +74,62 @@ class TileSizes:
     coarse: int
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a target's cells lie on a scene's grid.
+
+    ``native`` is the part of that grid that is needed; ``rows`` and ``cols`` are the places in it of the target's
+    centres, (rows, columns), whole numbers being centres; None when they are the same cells.
+    """
+
+    native: GeoBox
+    rows: NDArray[np.float64] | None = None
+    cols: NDArray[np.float64] | None = None
+
+
 class Target:
-    """The grid that is read for, and where its cells lie on the grids of scenes."""
+    """The grid that is read for, and where its cells lie on the grids of scenes; found once for all scenes of a tile."""
 
     def __init__(self, geobox: GeoBox) -> None:
         self.geobox = geobox
-        self._places: dict[CRS, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._placements: dict[GeoBox, Placement | None] = {}
+        self._coordinates: dict[CRS, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
         self._lock = Lock()
 
-    def places(self, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Coordinates x and y of the cells' centres in ``crs``, (rows, columns) each; computed once."""
+    def placement(self, own: GeoBox) -> Placement | None:
+        """Where the cells lie on a scene's grid, None where the scene does not reach them."""
         with self._lock:
-            if crs not in self._places:
-                rows, cols = (np.arange(n) + 0.5 for n in self.geobox.shape)
-                x, y = (np.asarray(values) for values in self.geobox.affine @ np.meshgrid(cols, rows))
-                self._places[crs] = _transform(x, y, crs_of(self.geobox), crs)
-            return self._places[crs]
+            if own not in self._placements:
+                self._placements[own] = self._place(own)
+            return self._placements[own]
+
+    def _place(self, own: GeoBox) -> Placement | None:
+        if cell_offset(own, self.geobox) is not None:
+            return Placement(self.geobox)
+        cols, rows = ~own.affine @ self._centres(crs_of(own))
+        corner = _cover(own, rows, cols)
+        if corner is None:
+            return None
+        top, left, native = corner
+        # Whole cells come off last, and exactly: neighbouring blocks see a place alike.
+        return Placement(native, rows - 0.5 - top, cols - 0.5 - left)
+
+    def _centres(self, crs: CRS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coordinates x and y of the cells' centres in ``crs``, (rows, columns) each."""
+        if crs not in self._coordinates:
+            rows, cols = (np.arange(n) + 0.5 for n in self.geobox.shape)
+            x, y = (np.asarray(values) for values in self.geobox.affine @ np.meshgrid(cols, rows))
+            self._coordinates[crs] = _transform(x, y, crs_of(self.geobox), crs)
+        return self._coordinates[crs]
 
 
 @dataclass(frozen=True, slots=True)
 class SceneView:
-    """One scene as it is seen on a target.
-
-    ``native`` is the part of its own 20 m grid that is needed, ``rows`` and ``cols`` where the target's cells lie in
-    it, None when they are the same cells; ``invalid`` are the packed bits of the native cells that must not be used.
-    """
+    """One scene as it is seen on a target; ``invalid`` are the packed bits of the native cells that must not be used."""
 
     scene: SceneFiles
-    native: GeoBox
+    placement: Placement
     shape: tuple[int, int]
-    rows: NDArray[np.float32] | None
-    cols: NDArray[np.float32] | None
     invalid: NDArray[np.uint8]
 
     @classmethod
@@ -111,25 +140,13 @@ class SceneView:
             UnreadableScene: when that cannot be done.
         """
         with _reading(scene), POOL.open(scene.scl) as dataset:
-            own = _own_grid(dataset, scene)
-            shape = (target.geobox.shape[0], target.geobox.shape[1])
-            if cell_offset(own, target.geobox) is not None:
-                invalid = _invalid_cells(dataset, target.geobox)
-                if invalid.all():
-                    return None
-                return cls(scene, target.geobox, shape, None, None, np.packbits(invalid))
-            x, y = target.places(crs_of(own))
-            native = _cover(own, x, y)
-            if native is None:
+            placement = target.placement(_own_grid(dataset, scene))
+            if placement is None:
                 return None
-            cols, rows = ~native.affine @ (x, y)
-            invalid = _invalid_cells(dataset, native)
-            if invalid.all():
-                return None
-            return cls(
-                scene, native, shape, (rows - 0.5).astype(np.float32), (cols - 0.5).astype(np.float32),
-                np.packbits(invalid),
-            )  # fmt: skip
+            invalid = _invalid_cells(dataset, placement.native)
+        if invalid.all():
+            return None
+        return cls(scene, placement, (target.geobox.shape[0], target.geobox.shape[1]), np.packbits(invalid))
 
     def read(self, band: str, *, masked: bool = True) -> NDArray[np.float32]:
         """A band in DN on the target, (rows, columns), NaN where it is missing or invalid.
@@ -139,16 +156,16 @@ class SceneView:
         Raises:
             UnreadableScene: when the file cannot be read.
         """
+        native, rows, cols = self.placement.native, self.placement.rows, self.placement.cols
         with _reading(self.scene):
-            values = _read_band(self.scene.bands[band], self.native)
-        if self.rows is None and not masked:
+            values = _read_band(self.scene.bands[band], native)
+        if rows is None and not masked:
             return values
-        shape = self.native.shape
-        values[np.unpackbits(self.invalid, count=shape[0] * shape[1]).reshape(shape).view(np.bool_)] = np.nan
-        if self.rows is None:
+        values[np.unpackbits(self.invalid, count=values.size).reshape(values.shape).view(np.bool_)] = np.nan
+        if rows is None:
             return values
         out = np.empty(self.shape, dtype=np.float32)
-        warp_bilinear(values, self.rows, self.cols, out)
+        warp_bilinear(values, rows, cols, out)
         return out
 
 
@@ -250,10 +267,14 @@ def tile_sizes(scene: SceneFiles) -> TileSizes:
 @contextmanager
 def _reading(scene: SceneFiles) -> Iterator[None]:
     try:
-        with rasterio.Env(**GDAL_OPTIONS, GDAL_CACHEMAX=_CACHE_BYTES):
+        with rasterio.Env(**_OPTIONS, GDAL_CACHEMAX=_CACHE_BYTES):
             yield
-    except RasterioError as error:
+    except UnreadableScene:
+        raise
+    except (RasterioError, CRSError) as error:
         raise UnreadableScene(scene.id, f"cannot be read: {error}") from error
+    except InvalidRaster as error:
+        raise UnreadableScene(scene.id, f"cannot be used: {error.problem}", error.hint) from error
 
 
 def _own_grid(dataset: DatasetReader, scene: SceneFiles) -> GeoBox:
@@ -275,9 +296,8 @@ def _transform(
     return np.asarray(moved[0]), np.asarray(moved[1])
 
 
-def _cover(own: GeoBox, x: NDArray[np.float64], y: NDArray[np.float64]) -> GeoBox | None:
-    """The part of a scene's grid that holds the cells around points, None where there is none."""
-    cols, rows = ~own.affine @ (x, y)
+def _cover(own: GeoBox, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> tuple[int, int, GeoBox] | None:
+    """First row and column, and grid, of the part of a scene that holds the cells around places; None for nothing."""
     known = np.isfinite(cols) & np.isfinite(rows)
     if not known.any():
         return None
@@ -288,7 +308,8 @@ def _cover(own: GeoBox, x: NDArray[np.float64], y: NDArray[np.float64]) -> GeoBo
     (top, bottom), (left, right) = edges
     if top >= bottom or left >= right:
         return None
-    return GeoBox((bottom - top, right - left), own.affine @ Affine.translation(left, top), own.crs)
+    native = GeoBox((bottom - top, right - left), own.affine @ Affine.translation(left, top), own.crs)
+    return top, left, native
 
 
 def _invalid_cells(dataset: DatasetReader, native: GeoBox) -> NDArray[np.bool_]:
@@ -304,7 +325,7 @@ def _read_band(band: BandFile, native: GeoBox) -> NDArray[np.float32]:
     gain, offset = np.float32(band.gain), np.float32(band.offset_dn)
     if factor == 1:
         to_reflectance(stored, band.nodata, gain, offset, values)
-    elif factor == 2 and stored.dtype == np.uint16:
+    elif factor == 2 and stored.dtype == np.uint16 and float(band.nodata).is_integer() and abs(band.nodata) < 2**31:
         halve_to_reflectance(stored, np.int32(band.nodata), gain, offset, values)
     else:
         average_to_reflectance(stored, factor, band.nodata, gain, offset, values)
@@ -318,8 +339,12 @@ def _read_window(dataset: DatasetReader, native: GeoBox, margin: int, fill: floa
     if abs(factor - round(factor)) > 1e-6 or round(factor) < 1 or dataset.transform.e != -cell:
         raise InvalidRaster(f"{dataset.name} has cells of {cell:g} m", "give bands at 10 or 20 m, north up")
     scale = round(factor)
-    col = round((native.affine.c - dataset.transform.c) / cell) - margin * scale
-    row = round((dataset.transform.f - native.affine.f) / cell) - margin * scale
+    across, down = (native.affine.c - dataset.transform.c) / cell, (dataset.transform.f - native.affine.f) / cell
+    if max(abs(across - round(across)), abs(down - round(down))) > _MOST_SHIFT:
+        raise InvalidRaster(
+            f"{dataset.name} lies between the cells of the scene's other files", "give files of one grid"
+        )
+    col, row = round(across) - margin * scale, round(down) - margin * scale
     height, width = ((n + 2 * margin) * scale for n in native.shape)
     if row >= 0 and col >= 0 and row + height <= dataset.height and col + width <= dataset.width:
         whole: NDArray[np.number] = dataset.read(1, window=RasterioWindow(col, row, width, height))
