@@ -24,7 +24,6 @@ GDAL_OPTIONS = {
     "GDAL_HTTP_MAX_RETRY": "4",
     "GDAL_HTTP_RETRY_DELAY": "1",
     "GDAL_HTTP_MULTIRANGE": "YES",
-    "VSI_CACHE": "TRUE",
 }
 
 

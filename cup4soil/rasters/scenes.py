@@ -35,8 +35,6 @@ _BLUE = "B02"
 _OPTIONS = {**GDAL_OPTIONS, "VSI_CACHE": "FALSE"}
 # Files of a scene whose cells do not coincide within this share of a cell are no files of one scene.
 _MOST_SHIFT = 0.05
-# Blocks follow the tiles of the files: what was decoded once is rarely wanted again.
-_CACHE_BYTES = 64 * 2**20
 
 
 class UnreadableScene(InvalidRaster):
@@ -267,7 +265,7 @@ def tile_sizes(scene: SceneFiles) -> TileSizes:
 @contextmanager
 def _reading(scene: SceneFiles) -> Iterator[None]:
     try:
-        with rasterio.Env(**_OPTIONS, GDAL_CACHEMAX=_CACHE_BYTES):
+        with rasterio.Env(**_OPTIONS):
             yield
     except UnreadableScene:
         raise
