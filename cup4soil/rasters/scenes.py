@@ -86,7 +86,7 @@ class Placement:
 
 
 class Target:
-    """The grid that is read for, and where its cells lie on the grids of scenes; found once for all scenes of a tile."""
+    """The grid that is read for, and where its cells lie on the grids of scenes: found once for each of those grids."""
 
     def __init__(self, geobox: GeoBox) -> None:
         self.geobox = geobox
@@ -123,7 +123,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class SceneView:
-    """One scene as it is seen on a target; ``invalid`` are the packed bits of the native cells that must not be used."""
+    """One scene as it is seen on a target; ``invalid`` are the packed bits of the native cells that are not used."""
 
     scene: SceneFiles
     placement: Placement
