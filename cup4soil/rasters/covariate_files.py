@@ -15,6 +15,7 @@ from cup4soil.rasters.covariate_items import StacAsset, StacItem
 from cup4soil.rasters.reading import RasterInfo, raster_info
 
 _SUFFIXES = frozenset({".tif", ".tiff"})
+_QUALITY = "quality"
 _REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 # A spectral band or a month says nothing without the layer it belongs to.
 _NEEDS_LAYER = re.compile(r"B\d[\dA]|\d{1,2}|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", re.IGNORECASE)
@@ -130,7 +131,9 @@ def _product_files(folder: Path) -> list[CovariateFile]:
     if not record.layers:
         raise NotFound(f"product {record.id} in {folder} has no raster", "give a composite or another map")
     origin = _product_origin(record)
-    return [_layer_file(folder / layer.file, layer, origin) for layer in record.layers]
+    # How well something was observed says nothing of the soil; who wants it all the same gives the file by itself.
+    about_soil = [layer for layer in record.layers if _QUALITY not in layer.roles] or record.layers
+    return [_layer_file(folder / layer.file, layer, origin) for layer in about_soil]
 
 
 def _layer_file(path: Path, layer: Layer, origin: Origin) -> CovariateFile:
@@ -201,7 +204,7 @@ def _item_period(item: StacItem) -> Period | None:
 
 
 def _is_raster(asset: StacAsset) -> bool:
-    if {"thumbnail", "overview"} & set(asset.roles or ()):
+    if {"thumbnail", "overview", _QUALITY} & set(asset.roles or ()):
         return False
     if asset.type is None:
         return Path(urlsplit(asset.href).path).suffix.lower() in _SUFFIXES

@@ -398,10 +398,11 @@ def test_bands_are_named_as_the_coverages_fields(layer: str, band: str, name: st
 
 @pytest.fixture
 def product(tmp_path: Path) -> Path:
-    """A composite's folder with two layers, one of them classes."""
+    """A composite's folder with three layers, one of them classes, one about the quality of the others."""
     folder = tmp_path / "composite"
     src = write_raster(folder / "SRC.tif", np.stack([field(1), field(2)]), names=("SRC_B02", "SRC_B03"))
     write_raster(folder / "MASK.tif", np.ones((ROWS, COLS), np.int16), nodata=-10000, names=("MASK",))
+    write_raster(folder / "SUSPECTS.tif", np.ones((ROWS, COLS), np.int16), nodata=-10000, names=("VALID",))
     with rasterio.open(src) as dataset:
         grid = GeoBox(dataset.shape, dataset.transform, CRS("EPSG:32633"))
     year = Period(start=datetime(2021, 1, 1, tzinfo=UTC), end=datetime(2021, 12, 31, tzinfo=UTC))
@@ -417,6 +418,10 @@ def product(tmp_path: Path) -> Path:
             Layer(
                 name="MASK", title="t", description="d", file="MASK.tif", nodata=-10000, bands=(Band(name="MASK"),),
                 categories={1: "bare"},
+            ),
+            Layer(
+                name="SUSPECTS", title="t", description="d", file="SUSPECTS.tif", nodata=-10000,
+                bands=(Band(name="VALID"),), roles=("data", "quality"),
             ),
         ),
     ).write(folder)  # fmt: skip
@@ -442,6 +447,11 @@ def test_a_single_file_of_a_product_is_still_of_the_product(product: Path) -> No
     )
     assert alone.names == ("SRC_B02", "SRC_B03")
     assert alone.sources() == whole.sources()
+
+
+def test_quality_of_a_product_is_a_covariate_only_when_it_is_named(product: Path) -> None:
+    assert "VALID" not in CovariateStack.open([product]).names
+    assert CovariateStack.open([product / "SUSPECTS.tif"]).names == ("VALID",)
 
 
 def test_the_real_covariates_are_one_grid(shared_data: Path) -> None:
