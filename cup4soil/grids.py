@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+import shapely
 from affine import Affine
 from odc.geo import CRS
 from odc.geo.geobox import GeoBox
 from pyproj.exceptions import CRSError
+from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput, LimitExceeded
 
@@ -61,6 +63,11 @@ class Window:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise ValueError(f"window of {self.height} x {self.width} cells is empty")
+
+    @property
+    def name(self) -> str:
+        """Place and size, as a name for a file."""
+        return f"{self.row}-{self.col}-{self.height}x{self.width}"
 
     @property
     def slices(self) -> tuple[slice, slice]:
@@ -158,6 +165,18 @@ def european_tile_name(easting_m: float, northing_m: float) -> str:
     """Name of the 200 km tile that holds a point of EPSG:3035."""
     corner = [math.floor(v / TILE_SIZE_M) * (TILE_SIZE_M // _TILE_UNIT_M) for v in (easting_m, northing_m)]
     return f"{corner[0]:04d}-{corner[1]:04d}"
+
+
+def european_tiles(area: BaseGeometry) -> tuple[str, ...]:
+    """Sorted names of the 200 km tiles that an area in EPSG:3035 shares more than a border with."""
+    left, bottom, right, top = area.bounds
+    found = []
+    for column in range(math.floor(left / TILE_SIZE_M), math.ceil(right / TILE_SIZE_M)):
+        for row in range(math.floor(bottom / TILE_SIZE_M), math.ceil(top / TILE_SIZE_M)):
+            x, y = column * TILE_SIZE_M, row * TILE_SIZE_M
+            if shapely.intersection(area, shapely.box(x, y, x + TILE_SIZE_M, y + TILE_SIZE_M)).area > 0:
+                found.append(european_tile_name(x, y))
+    return tuple(sorted(found))
 
 
 def cell_offset(own: GeoBox, target: GeoBox, *, tolerance: float = 1e-3) -> tuple[int, int] | None:

@@ -81,7 +81,7 @@ class CompositeRun:
         return plan_blocks(
             len(self.selection.overpasses),
             len(self.windows),
-            tile_sizes(scenes[0].files),
+            tile_sizes(scene.files for scene in scenes),
             bare_test(self.request.method),
             self.settings.block_memory_mib * 2**20,
             threads=self.settings.threads,

@@ -47,7 +47,7 @@ class EnginePlan:
 
     def block_path(self, window: TimeWindow, block: Window) -> Path:
         """Where the scratch of a block of a window lies, without suffix."""
-        return self.folder / window.label / f"{block.row}-{block.col}"
+        return self.folder / window.label / block.name
 
 
 def run_block(plan: EnginePlan, block: Window, step: Step | None = None) -> dict[str, str]:

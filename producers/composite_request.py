@@ -15,7 +15,7 @@ from cup4soil.areas import WGS84, bounds_of, box_area, project, read_area
 from cup4soil.errors import InvalidInput, LimitExceeded
 from cup4soil.grids import EUROPEAN_CRS, Bounds, aligned_geobox, crs_of, european_tile, parse_metric_crs
 from cup4soil.methods.bare_tests import bare_test
-from cup4soil.products import Source, file_checksum
+from cup4soil.products import RECORD_FILE, Source, file_checksum, read_record
 from cup4soil.rasters.reading import raster_info
 from cup4soil.rasters.scenes import NATIVE_RESOLUTION_M
 from producers.land_cover import DEFAULT_LEGEND
@@ -94,7 +94,7 @@ def check_request(request: CompositeRequest) -> None:
     if isinstance(threshold, float) and not low <= threshold <= high:
         hint = "European values lie between 0 and 0.4" if request.method == "pvir2" else "see docs/bare-soil-tests.md"
         raise InvalidInput(f"threshold {threshold:g} is outside the index's range {low:g} to {high:g}", hint)
-    for path in (request.threshold, request.land_cover):
+    for path in (threshold, request.land_cover):
         if isinstance(path, Path):
             raster_info(path)
 
@@ -154,14 +154,29 @@ def target_grid(
 
 def raster_sources(request: CompositeRequest) -> Iterator[Source]:
     """Threshold surface and land cover as sources, where they are rasters."""
-    if isinstance(request.threshold, Path):
-        title = "Threshold of the index"
-        yield Source(
-            role="threshold", id=request.threshold.name, title=title, checksum=file_checksum(request.threshold)
-        )
+    threshold = request.index_threshold
+    if isinstance(threshold, Path):
+        yield _threshold_source(threshold)
     if request.land_cover is not None:
         checksum = file_checksum(request.land_cover)
         yield Source(role="land-cover", id=request.land_cover.name, title="Land cover", checksum=checksum)
+
+
+def _threshold_source(path: Path) -> Source:
+    """The surface with the terms and the identity of the product it belongs to, where it does."""
+    checksum = file_checksum(path)
+    if not (path.parent / RECORD_FILE).is_file():
+        return Source(role="threshold", id=path.name, title="Threshold of the index", checksum=checksum)
+    record = read_record(path.parent)
+    return Source(
+        role="threshold",
+        id=f"{record.collection}/{record.id}",
+        title=record.title,
+        version=record.algorithm.version,
+        checksum=checksum,
+        licence=record.licence,
+        attribution="; ".join(record.attribution) or None,
+    )
 
 
 def utc_day(text: str, *, end: bool = False) -> datetime:

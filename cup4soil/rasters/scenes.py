@@ -5,7 +5,7 @@ then warped, once: bilinear over valid cells, and valid where the nearest cell i
 its turn comes, so that a block of many dates never has to hold all bands.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -248,12 +248,22 @@ def scene_grid(scene: SceneFiles) -> GeoBox:
         return _own_grid(dataset, scene)
 
 
-def tile_sizes(scene: SceneFiles) -> TileSizes:
-    """How the scene's files are cut into tiles, as seen in one band of each resolution.
+def tile_sizes(scenes: Iterable[SceneFiles]) -> TileSizes:
+    """How the files of scenes are cut into tiles, as seen in one band of each resolution of the first that is readable.
 
     Raises:
-        UnreadableScene: when they cannot be opened.
+        UnreadableScene: when none is.
     """
+    unreadable: list[UnreadableScene] = []
+    for scene in scenes:
+        try:
+            return _tile_sizes(scene)
+        except UnreadableScene as error:
+            unreadable.append(error)
+    raise unreadable[0]
+
+
+def _tile_sizes(scene: SceneFiles) -> TileSizes:
     edges = []
     for band in (_BLUE, "B11"):
         with _reading(scene), rasterio.open(scene.bands[band].href) as dataset:

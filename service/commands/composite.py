@@ -6,21 +6,50 @@ from typing import Any
 import click
 
 from cup4soil.errors import InvalidInput, NotFound
+from cup4soil.methods.bare_tests import TESTS
 from cup4soil.settings import Settings
-from producers.composite import plan_composite
+from producers.block_runs import Execution
+from producers.composite_delivery import HISET, deliver_composites, threshold_surface, tiles_with_scenes
 from producers.composite_request import CompositeRequest, utc_day
-from service.commands.options import bbox_option, bounds, deliver_and_show, json_option, store_option
+from producers.land_cover import BUILT_IN, DEFAULT_LEGEND
+from service.commands.options import bbox_option, bounds, json_option, open_store, show_deliveries, store_option
+from service.console import ConsoleProgress
+
+_AUTO = "auto"
 
 
 @click.command()
 @click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--threshold", required=True, metavar="NUMBER|RASTER", help="Largest PVIR2 that counts as bare soil.")
+@click.option(
+    "--threshold",
+    metavar="NUMBER|RASTER|hiset",
+    help="Largest index that counts as bare soil; hiset finds it by region from the index and land cover.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(sorted(TESTS)),
+    default="pvir2",
+    show_default=True,
+    help="Bare-soil test and statistic.",
+)
 @bbox_option("Area as west south east north in degrees.")
 @click.option("--aoi", type=click.Path(path_type=Path), help="Area as a GeoJSON file with polygons.")
-@click.option("--tile", help="Tile of the European grid, such as 0042-0030.")
+@click.option(
+    "--tile",
+    "tiles",
+    multiple=True,
+    help="Tile of the European grid, such as 0042-0030; several, or auto for all that area or scenes touch.",
+)
 @click.option("--start", metavar="DATE", help="First day, as 2021-01-01.")
 @click.option("--end", metavar="DATE", help="Last day.")
+@click.option(
+    "--years",
+    multiple=True,
+    type=click.IntRange(1, 50),
+    help="A product for every run of so many calendar years; several lengths come from one reading.",
+)
+@click.option("--seasons", is_flag=True, help="A product for each season of the whole period, from the same reading.")
 @click.option(
     "--max-cloud",
     "max_cloud_percent",
@@ -29,7 +58,20 @@ from service.commands.options import bbox_option, bounds, deliver_and_show, json
     show_default=True,
     help="Leave out cloudier scenes (%).",
 )
-@click.option("--landcover", "land_cover", type=click.Path(path_type=Path), help="Raster with ESA WorldCover codes.")
+@click.option("--landcover", "land_cover", type=click.Path(path_type=Path), help="Raster of land-cover codes.")
+@click.option(
+    "--landcover-classes",
+    "legend",
+    default=DEFAULT_LEGEND,
+    show_default=True,
+    metavar="NAME|FILE",
+    help=f"What the codes mean: {', '.join(BUILT_IN)}, or a JSON or CSV file of code and class.",
+)
+@click.option(
+    "--regions",
+    type=click.Path(path_type=Path),
+    help="With hiset: regions as a GeoJSON file; by default the Sentinel-2 tiles.",
+)
 @click.option("--resolution", "resolution_m", type=float, default=20.0, show_default=True, help="Edge of a cell (m).")
 @click.option(
     "--crs", default="auto", show_default=True, help="CRS of the result; auto is the scenes' own, else EPSG:3035."
@@ -49,33 +91,59 @@ from service.commands.options import bbox_option, bounds, deliver_and_show, json
     help="Collection to ask an API for.",
 )
 @click.option("--attribution", multiple=True, help="Whom else to credit, such as the makers of the land cover.")
+@click.option(
+    "--max-broken",
+    "max_broken_percent",
+    type=click.FloatRange(0, 100),
+    default=2.0,
+    show_default=True,
+    help="Scenes that may be unreadable (%): they are left out and named. With more the run fails.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on; by default processes of this machine.")
 @store_option
 @json_option
 def composite(
     source: str,
     out: Path,
-    threshold: str,
+    threshold: str | None,
     bbox: Any,
+    tiles: tuple[str, ...],
     start: str | None,
     end: str | None,
+    regions: Path | None,
+    max_broken_percent: float,
+    scheduler: str | None,
     store: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
     """Composite the scenes of SOURCE into the folder OUT.
 
-    SOURCE is a STAC catalog file (catalog.json) or the address of a STAC API.
+    SOURCE is a STAC catalog file (catalog.json) or the address of a STAC API. Of several tiles or windows, each product
+    gets a folder of its own in OUT. A run that was interrupted goes on where it stood when it is started again.
     """
-    settings = Settings()
+    settings, progress = Settings(), ConsoleProgress()
+    execution = Execution(scheduler, max_broken_percent)
     request = CompositeRequest(
         source=source,
-        threshold=_threshold(threshold),
+        threshold=None if threshold is None or threshold == HISET else _threshold(threshold),
         bbox=bounds(bbox),
         start=utc_day(start) if start else None,
         end=utc_day(end, end=True) if end else None,
         **given,
     )
-    deliver_and_show(plan_composite(request, settings), out, store, settings, as_json=as_json)
+    target = open_store(store, settings)
+    if _AUTO in tiles:
+        tiles = tiles_with_scenes(request)
+    elif tiles and (request.bbox or request.aoi):
+        raise InvalidInput("more than one area is given", "use one of --bbox, --aoi and --tile")
+    if threshold == HISET:
+        surface = threshold_surface(request, tiles, regions, out, target, settings, execution, progress)
+        request = request.model_copy(update={"threshold": surface})
+    elif regions is not None:
+        raise InvalidInput("--regions is for --threshold hiset", "leave it out")
+    made = list(deliver_composites(request, tiles, out, target, settings, execution, progress))
+    show_deliveries(made, as_json=as_json)
 
 
 def _threshold(text: str) -> float | Path:
@@ -86,7 +154,7 @@ def _threshold(text: str) -> float | Path:
     if path.is_file():
         return path
     if path.suffix.lower() in {".tif", ".tiff"}:
-        raise NotFound(f"no threshold raster {text}", "give a number such as 0.2065, or a GeoTIFF")
+        raise NotFound(f"no threshold raster {text}", "give a number such as 0.2065, a GeoTIFF, or hiset")
     raise InvalidInput(
-        f"threshold {text!r} is neither a number nor a raster", "give a number such as 0.2065, or a GeoTIFF"
+        f"threshold {text!r} is neither a number nor a raster", "give a number such as 0.2065, a GeoTIFF, or hiset"
     )

@@ -1,6 +1,7 @@
 """Options and steps that several commands share."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,23 @@ def deliver_and_show(
 ) -> Delivery:
     """Make the product unless it is there already, and tell where it is, and what ``more`` says of it."""
     delivery = deliver(job, out, open_store(store, settings), ConsoleProgress())
+    show(_facts(delivery, more(delivery) if more else {}, as_json=as_json), as_json=as_json)
+    return delivery
+
+
+def show_deliveries(deliveries: Sequence[Delivery], *, as_json: bool) -> None:
+    """Tell where products are: one as it is alone; of several a program gets a list, a reader one after the other."""
+    told = [_facts(delivery, {}, as_json=as_json) for delivery in deliveries]
+    if as_json and len(told) > 1:
+        click.echo(json.dumps(told, indent=1, default=str))
+        return
+    for facts in told:
+        show(facts, as_json=as_json)
+        if len(told) > 1:
+            click.echo()
+
+
+def _facts(delivery: Delivery, more: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
     record = delivery.record
     facts: dict[str, Any] = {
         "product": record.id,
@@ -58,14 +76,11 @@ def deliver_and_show(
         "item": delivery.item,
         "made": "now" if delivery.made else "found, nothing was written",
         "licence": record.licence,
+        **more,
     }
-    facts |= more(delivery) if more else {}
     if as_json:
-        facts["quality"] = [measure.model_dump() for measure in record.quality]
-    else:
-        facts |= _quality_lines(record.quality)
-    show(facts, as_json=as_json)
-    return delivery
+        return facts | {"quality": [measure.model_dump() for measure in record.quality]}
+    return facts | _quality_lines(record.quality)
 
 
 def _quality_lines(measures: tuple[Measure, ...]) -> dict[str, str]:
