@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -168,7 +168,7 @@ def select_scenes(items: Iterable[ArchiveItem], wanted: SceneFilter, most_unread
                 rejected[entry.item.id] = Rejection("cannot be read", error.problem)
     scenes = _newest_baselines(scenes, rejected)
     return Selection(
-        _overpasses(scenes),
+        group_overpasses(scenes),
         rejected,
         tuple(unreadable),
         without_sun_angle=sum(scene.sun_zenith_deg is None for scene in scenes),
@@ -253,7 +253,8 @@ def _newest_baselines(scenes: list[Scene], rejected: dict[str, Rejection]) -> li
     return [scene for kept in newest.values() for scene in kept]
 
 
-def _overpasses(scenes: list[Scene]) -> tuple[Overpass, ...]:
+def group_overpasses(scenes: Sequence[Scene]) -> tuple[Overpass, ...]:
+    """Granules of one satellite within minutes of the one before, in the order of time."""
     groups: list[list[Scene]] = []
     for scene in sorted(scenes, key=lambda s: (s.platform, s.time, s.id)):
         last = groups[-1][-1] if groups else None
