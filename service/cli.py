@@ -19,6 +19,7 @@ EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 1, 2, 130, 143
 _COMMANDS = {
     "demo": "Run the whole chain on embedded data.",
     "composite": "Composite Sentinel-2 scenes into bare-soil reflectance.",
+    "index": "Find the extremes of the bare-soil index, or bring them up to date.",
     "thresholds": "Find the thresholds of the bare-soil index by region.",
     "train": "Learn a soil property from samples, and validate it.",
     "predict": "Map a soil property with its uncertainty.",
