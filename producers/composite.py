@@ -200,8 +200,12 @@ class CompositeJob:
         summary, broken = CompositeSummary(), Broken()
         seen: Counter[str] = Counter()
         dropped: Counter[str] = Counter()
-        with ExitStack() as stack, progress.step("Writing", len(self.of.blocks)) as advance:
-            writers = {name: stack.enter_context(LayerWriter(folder, x, self.geobox)) for name, x in LAYERS.items()}
+        with progress.step("Writing", len(self.of.blocks) + len(LAYERS)) as advance, ExitStack() as stack:
+            writers = {}
+            for name, layer in LAYERS.items():
+                # Called when the writer has finished its file.
+                stack.callback(advance)
+                writers[name] = stack.enter_context(LayerWriter(folder, layer, self.geobox))
             for block in self.of.blocks:
                 path = plan.block_path(self.window, block)
                 facts, stored = scratch_facts(path) or {}, read_scratch(path)

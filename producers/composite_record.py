@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import shapely
@@ -25,6 +26,7 @@ from producers.composite_request import CompositeRequest
 from producers.composite_windows import TimeWindow
 from producers.land_cover import Legend
 from producers.scenes import Selection
+from producers.thresholds import region_scores
 
 COLLECTION = "bare-soil-composites"
 LINEAGE = Document(
@@ -43,8 +45,7 @@ TILES = Document(
 )
 _VERSION = "2.0"
 _REFERENCES = (
-    "Heiden et al. (2022): Soil Reflectance Composites: Improved Thresholding and Performance Evaluation. "
-    "Remote Sensing 14, 4526. https://doi.org/10.3390/rs14184526",
+    *bare_test("pvir2").references,
     "Rogge et al. (2018): Building an exposed soil composite processor (SCMaP) for mapping spatial and temporal "
     "characteristics of soils with Landsat imagery (1984-2014). Remote Sensing of Environment 205, 1-17. "
     "https://doi.org/10.1016/j.rse.2017.11.004",
@@ -196,6 +197,7 @@ def report_facts(record: ProductRecord, making: Making, suspects: Mapping[str, t
         simulated=record.simulated,
         months=making.window.months,
         suspect_scenes=suspects,
+        separability=region_scores(threshold, shape(record.extent.geometry)) if isinstance(threshold, Path) else None,
     )
 
 

@@ -391,3 +391,21 @@ def _why_none(found: tuple[RegionFindings, ...]) -> tuple[str, str]:
         f"none of {len(found)} regions gives a usable threshold ({'; '.join(told)}{more})",
         "check the land cover and its legend, or give the threshold as a number such as 0.2065",
     )
+
+
+def region_scores(surface: Path, area: BaseGeometry) -> dict[str, float] | None:
+    """Scores of the regions whose thresholds made a surface, as far as they touch an area in WGS 84: the worst of each.
+
+    None where the surface is no product of :class:`ThresholdJob`.
+    """
+    regions = surface.parent / REGIONS.file
+    if surface.name not in {layer.file for layer in LAYERS.values()} or not regions.is_file():
+        return None
+    worst: dict[str, float] = {}
+    for feature in _read_json(regions)["features"]:
+        told = feature["properties"]
+        if shape(feature["geometry"]).intersects(area):
+            for name in ("t_min", "t_max"):
+                if told[f"{name}_used"]:
+                    worst[name] = max(worst.get(name, 0.0), told[f"{name}_score"])
+    return worst or None

@@ -26,7 +26,7 @@ _COG = {
     "level": "6",
     "blocksize": str(BLOCK_SIZE),
     "bigtiff": "IF_SAFER",
-    "num_threads": "1",
+    "num_threads": "2",
 }
 
 
