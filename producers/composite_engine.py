@@ -118,7 +118,7 @@ class _Reader:
         view, blue = OverpassView.open([scene.files for scene in self._overpasses[date].scenes], self._target)
         bands = {BLUE: blue}
         for band in dict.fromkeys((*composer.test.bands, *composer.kept_bands)):
-            values = blue if band == BLUE else view.read(band)
+            values = blue if band == BLUE else view.read(band, composer.slot(date, band))
             if values is not None:
                 bands[band] = values
         self._views[date] = view if view.scenes else None
@@ -135,9 +135,7 @@ class _Reader:
         buffer = np.empty((DATES_AT_ONCE, 1, *self._target.geobox.shape), dtype=np.float32)
         dates: list[int] = []
         for date, view in enumerate(self._views):
-            values = None if view is None else view.read(band)
-            if values is not None:
-                buffer[len(dates), 0] = values
+            if view is not None and view.read(band, buffer[len(dates), 0]) is not None:
                 dates.append(date)
             if len(dates) == DATES_AT_ONCE:
                 sums.add(np.array(dates), buffer)

@@ -22,8 +22,8 @@ class TimeWindow:
     months: tuple[int, ...] | None = None
 
     def holds(self, time: datetime) -> bool:
-        """True when an observation of that time belongs to the window."""
-        if (self.start and time < self.start) or (self.end and time > self.end):
+        """True when an observation of that time belongs to the window; its last second is its own to the end."""
+        if (self.start and time < self.start) or (self.end and time.replace(microsecond=0) > self.end):
             return False
         return self.months is None or time.month in self.months
 

@@ -187,13 +187,19 @@ class BlockComposer:
         shape = (threshold.shape[0], threshold.shape[1])
         if kept[0] != BLUE or (self.test.statistic != "mean" and set(kept) != set(BANDS)):
             raise ValueError(f"bands {', '.join(kept)} are not what test {self.test.name} has to keep, B02 first")
-        self._complete = stack is not None
         self.kept = np.empty((dates, len(kept), *shape), dtype=np.float32) if stack is None else stack
         self.bare = np.empty((dates, *shape), dtype=np.uint8)
         weighted = self.test.statistic == "geometric-median"
         self._weights = np.empty((dates, *shape), dtype=np.float32) if weighted else None
         self.parts = [_Part(season, shape, self.rules) for season in seasons]
         self._parts_of = [[part for part in self.parts if date in part.season.dates] for date in range(dates)]
+
+    def slot(self, date: int, band: str) -> NDArray[np.float32] | None:
+        """Where a band of a date stays in memory, to be read into; None where it does not."""
+        if band not in self.kept_bands:
+            return None
+        found: NDArray[np.float32] = self.kept[date, self.kept_bands.index(band)]
+        return found
 
     def observe(self, date: int, bands: Mapping[str, NDArray[np.float32]] | None) -> None:
         """Take in one date: B02, NaN where the observation is invalid, the bands of the test, and those kept; in DN,
@@ -205,9 +211,10 @@ class BlockComposer:
             if self._weights is not None:
                 self._weights[date] = 0
             return
-        if not self._complete:
-            for place, band in enumerate(self.kept_bands):
-                self.kept[date, place] = bands[band]
+        for band in self.kept_bands:
+            slot = self.slot(date, band)
+            if slot is not None and not np.may_share_memory(slot, bands[band]):
+                slot[:] = bands[band]
         index, self.bare[date] = self.test.observe(bands, self.threshold)
         if self._weights is not None:
             self._weights[date] = self.test.weights(bands)

@@ -8,8 +8,8 @@ its turn comes, so that a block of many dates never has to hold all bands.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
-from typing import Self
+from threading import Lock, local
+from typing import Any, Self
 
 import numpy as np
 import rasterio
@@ -31,6 +31,7 @@ from cup4soil.rasters.reading import GDAL_OPTIONS, raster_crs
 
 NATIVE_RESOLUTION_M = 20.0
 _BLUE = "B02"
+_arrays = local()
 # Files stay open, and each would keep what was read of it for good.
 _OPTIONS = {**GDAL_OPTIONS, "VSI_CACHE": "FALSE"}
 # Files of a scene whose cells do not coincide within this share of a cell are no files of one scene.
@@ -146,8 +147,8 @@ class SceneView:
             return None
         return cls(scene, placement, (target.geobox.shape[0], target.geobox.shape[1]), np.packbits(invalid))
 
-    def read(self, band: str, *, masked: bool = True) -> NDArray[np.float32]:
-        """A band in DN on the target, (rows, columns), NaN where it is missing or invalid.
+    def read(self, band: str, *, masked: bool = True, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """A band in DN on the target, (rows, columns), NaN where it is missing or invalid; in ``out`` if that is given.
 
         Without ``masked`` invalid cells may hold anything, which is quicker where nothing has to be warped.
 
@@ -155,15 +156,15 @@ class SceneView:
             UnreadableScene: when the file cannot be read.
         """
         native, rows, cols = self.placement.native, self.placement.rows, self.placement.cols
+        if out is None:
+            out = np.empty(self.shape, dtype=np.float32)
         with _reading(self.scene):
-            values = _read_band(self.scene.bands[band], native)
+            values = _read_band(self.scene.bands[band], native, out if rows is None else None)
         if rows is None and not masked:
             return values
         values[np.unpackbits(self.invalid, count=values.size).reshape(values.shape).view(np.bool_)] = np.nan
-        if rows is None:
-            return values
-        out = np.empty(self.shape, dtype=np.float32)
-        warp_bilinear(values, rows, cols, out)
+        if rows is not None:
+            warp_bilinear(values, rows, cols, out)
         return out
 
 
@@ -203,15 +204,16 @@ class OverpassView:
             blue = np.full(target.geobox.shape, np.nan, dtype=np.float32)
         return cls(tuple(views), tuple(given)), blue
 
-    def read(self, band: str) -> NDArray[np.float32] | None:
-        """A band in DN, None where no scene shows anything; cells without a valid B02 may hold anything.
+    def read(self, band: str, out: NDArray[np.float32] | None = None) -> NDArray[np.float32] | None:
+        """A band in DN, in ``out`` if that is given; None where no scene shows anything. Cells without a valid B02 may
+        hold anything.
 
         Raises:
             UnreadableScene: when a file cannot be read.
         """
         if not self.scenes:
             return None
-        values = self.scenes[0].read(band, masked=False)
+        values = self.scenes[0].read(band, masked=False, out=out)
         for view, gives in zip(self.scenes[1:], self.given[1:], strict=True):
             chosen = np.unpackbits(gives, count=values.size).reshape(values.shape).view(np.bool_)
             values[chosen] = view.read(band, masked=False)[chosen]
@@ -324,12 +326,12 @@ def _invalid_cells(dataset: DatasetReader, native: GeoBox) -> NDArray[np.bool_]:
     return invalid_scl(_read_window(dataset, native, DILATION_MARGIN, 0).astype(np.uint8, copy=False))
 
 
-def _read_band(band: BandFile, native: GeoBox) -> NDArray[np.float32]:
+def _read_band(band: BandFile, native: GeoBox, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """A band in DN on the 20 m grid; finer cells are averaged over those that are not nodata, without rounding."""
     with POOL.open(band.href) as dataset:
         stored = _read_window(dataset, native, 0, band.nodata)
         factor = round(native.affine.a / dataset.transform.a)
-    values = np.empty(native.shape, dtype=np.float32)
+    values = np.empty(native.shape, dtype=np.float32) if out is None else out
     gain, offset = np.float32(band.gain), np.float32(band.offset_dn)
     if factor == 1:
         to_reflectance(stored, band.nodata, gain, offset, values)
@@ -341,7 +343,10 @@ def _read_band(band: BandFile, native: GeoBox) -> NDArray[np.float32]:
 
 
 def _read_window(dataset: DatasetReader, native: GeoBox, margin: int, fill: float) -> NDArray[np.number]:
-    """The dataset's cells over ``native`` and ``margin`` cells around it, ``fill`` outside the dataset."""
+    """The dataset's cells over ``native`` and ``margin`` cells around it, ``fill`` outside the dataset.
+
+    The array is the thread's own, and filled anew by its next call.
+    """
     cell = dataset.transform.a
     factor = native.affine.a / cell
     if abs(factor - round(factor)) > 1e-6 or round(factor) < 1 or dataset.transform.e != -cell:
@@ -354,13 +359,24 @@ def _read_window(dataset: DatasetReader, native: GeoBox, margin: int, fill: floa
         )
     col, row = round(across) - margin * scale, round(down) - margin * scale
     height, width = ((n + 2 * margin) * scale for n in native.shape)
+    out = _own_array((height, width), np.dtype(dataset.dtypes[0]))
     if row >= 0 and col >= 0 and row + height <= dataset.height and col + width <= dataset.width:
-        whole: NDArray[np.number] = dataset.read(1, window=RasterioWindow(col, row, width, height))
-        return whole
-    out = np.full((height, width), fill, dtype=dataset.dtypes[0])
+        dataset.read(1, window=RasterioWindow(col, row, width, height), out=out)
+        return out
+    out[:] = fill
     top, left = max(row, 0), max(col, 0)
     bottom, right = min(row + height, dataset.height), min(col + width, dataset.width)
     if top < bottom and left < right:
         window = RasterioWindow(left, top, right - left, bottom - top)
         out[top - row : bottom - row, left - col : right - col] = dataset.read(1, window=window)
     return out
+
+
+def _own_array(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array that this thread uses again and again: fresh memory costs as much as what is done with it."""
+    size = shape[0] * shape[1] * dtype.itemsize
+    kept = getattr(_arrays, "kept", None)
+    if kept is None or kept.size < size:
+        kept = _arrays.kept = np.empty(size, dtype=np.uint8)
+    found: NDArray[Any] = kept[:size].view(dtype).reshape(shape)
+    return found
