@@ -21,7 +21,10 @@ COMMON_NAMES = {
 
 @dataclass
 class SceneSpec:
-    """One scene: stored numbers by band (rows, columns at the band's resolution) and its metadata."""
+    """One scene: stored numbers by band (rows, columns at the band's resolution) and its metadata.
+
+    ``options`` go to GDAL when files are made.
+    """
 
     id: str
     time: str
@@ -33,6 +36,7 @@ class SceneSpec:
     offset: float | None = 0.0
     offset_form: str = "raster:offset"
     naming: str = "band"
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def write_archive(folder: Path, specs: list[SceneSpec]) -> Path:
@@ -69,7 +73,7 @@ def write_scene(folder: Path, spec: SceneSpec) -> dict[str, Any]:
         path = folder / f"{band}.tif"
         with rasterio.open(
             path, "w", driver="GTiff", height=values.shape[0], width=values.shape[1], count=1, dtype=values.dtype,
-            nodata=0, crs=spec.crs, transform=transform,
+            nodata=0, crs=spec.crs, transform=transform, **spec.options,
         ) as dataset:  # fmt: skip
             dataset.write(values, 1)
         assets[asset_name(band, spec.naming)] = asset(band, path.name, values.shape, transform, spec)
@@ -132,3 +136,33 @@ def random_scene(rng: np.random.Generator, scene: str, time: str | datetime, siz
     if rng.random() < 0.5:
         scl[rng.integers(0, size), rng.integers(0, size)] = 9
     return SceneSpec(scene, str(time), bands, scl, **more)
+
+
+def typical_scene(
+    rng: np.random.Generator, scene: str, time: str | datetime, shape: tuple[int, int] = (16, 16), **more: Any
+) -> SceneSpec:
+    """As :func:`random_scene`, with a B02 that is steady but for haze, so that the outlier rule has work to do; bands
+    of 20 m are missing in places, B02 sees nothing at a corner, and the first two columns are always green.
+    """
+    spec = random_scene(rng, scene, time, size=max(shape), **more)
+    rows, cols = shape
+    shift = round(-(more.get("offset") or 0.0) * 10_000)
+    steady = rng.normal(500, 60, (2 * rows, 2 * cols)) + shift
+    hazy = np.kron(rng.random((rows, cols)) < 0.15, np.ones((2, 2))) > 0
+    steady[hazy] += 900
+    steady[rng.random(steady.shape) < 0.05] = 0
+    steady[: rng.integers(0, 6), : rng.integers(0, 6)] = 0
+    for band, values in spec.bands.items():
+        factor = 2 if band in TEN_METRES else 1
+        spec.bands[band] = values[: factor * rows, : factor * cols].copy()
+    spec.bands["B02"] = steady.astype(np.uint16)
+    for band, dn in (("B04", 200), ("B08", 4000), ("B11", 1500), ("B12", 300)):
+        green = spec.bands[band][:, : 4 if band in TEN_METRES else 2]
+        green[:] = dn + shift
+    for band in ("B05", "B11", "B12"):
+        top, left = rng.integers(0, rows), rng.integers(0, cols)
+        spec.bands[band][top : top + 4, left : left + 5] = 0
+    spec.scl = rng.choice([4, 5, 5, 5, 6, 6, 7], shape).astype(np.uint8)
+    if rng.random() < 0.4:
+        spec.scl[rng.integers(0, rows), rng.integers(0, cols)] = rng.choice([3, 8, 9, 10])
+    return spec
