@@ -7,15 +7,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+import dask
 from distributed import Client, LocalCluster, as_completed
+from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
-from cup4soil.errors import InvalidInput, LimitExceeded
+from cup4soil.errors import InvalidInput, LimitExceeded, StoreError
 
 # So many blocks wait at each worker: it never idles, and the scheduler never holds a continent.
 _AHEAD = 2
 _RETRIES = 2
 _CONNECT_SECONDS = 10
+# Plans of a continent take some ten MB; that is no mistake to warn of.
+_MOST_PLAN = "1 GiB"
 
 
 class Runner(Protocol):
@@ -44,30 +48,45 @@ class OnCluster:
     def run[P, T, R](self, task: Callable[[P, T], R], plan: P, items: Sequence[T]) -> Iterator[tuple[T, R]]:
         """See :class:`Runner`."""
         waiting = iter(items)
-        shared = self._client.scatter(plan, broadcast=True, hash=False)
-        threads = sum(worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values())
-
-        def submit(item: T) -> Any:
-            future = self._client.submit(task, shared, item, pure=False, retries=_RETRIES)
-            pending[future] = item
-            return future
-
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": _MOST_PLAN}):
+            # A task, not data: when every worker that holds the plan is killed, the scheduler makes it again.
+            shared = self._client.submit(_same, plan, pure=False)
         pending: dict[Any, T] = {}
-        first = [submit(item) for item in islice(waiting, _AHEAD * max(1, threads))]
-        queue = as_completed(first, loop=self._client.loop)
+
+        def submit() -> list[Any]:
+            added = []
+            for item in islice(waiting, max(0, _AHEAD * self._threads() - len(pending))):
+                added.append(self._client.submit(task, shared, item, pure=False, retries=_RETRIES))
+                pending[added[-1]] = item
+            return added
+
+        queue = as_completed(submit(), loop=self._client.loop)
         try:
             for future in queue:
                 result = future.result()
                 yield pending.pop(future), result
-                for item in islice(waiting, 1):
-                    queue.add(submit(item))
+                queue.update(submit())
         except KilledWorker as error:
             raise LimitExceeded(
                 "workers were killed again and again while they computed a block",
                 "lower CUP4SOIL_BLOCK_MEMORY_MIB or CUP4SOIL_WORKERS",
             ) from error
+        except FutureCancelledError as error:
+            raise StoreError(
+                f"the Dask scheduler was lost: {error}", "see its log, and run again, which goes on where it stood"
+            ) from error
         finally:
             self._client.cancel(list(pending))
+
+    def _threads(self) -> int:
+        """Of all workers at this moment: clusters grow and shrink."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        threads: int = sum(worker["nthreads"] for worker in workers)
+        return max(1, threads)
+
+
+def _same[P](plan: P) -> P:
+    return plan
 
 
 @contextmanager
@@ -98,7 +117,8 @@ def _local(workers: int, scratch: Path) -> Iterator[LocalCluster]:
         # Blocks are sized to their budget; GDAL's memory is none that Dask could spill.
         memory_limit=0,
         local_directory=str(scratch),
-        silence_logs=logging.ERROR,
+        # What goes wrong in a task comes back as an error.
+        silence_logs=logging.CRITICAL,
     ) as cluster:
         yield cluster
 
