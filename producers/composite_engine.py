@@ -65,8 +65,17 @@ def run_block(plan: EnginePlan, block: Window, step: Step | None = None) -> dict
         return broken
     inside = None if plan.area is None else cells_inside(plan.area, block.of(plan.geobox))
     for window, each, seen in zip(plan.windows, *finished, strict=True):
-        write_scratch(plan.block_path(window, block), encode_block(each, inside), {"broken": broken, "dates": seen})
+        facts = {"broken": _of_window(broken, window, plan.overpasses), "dates": seen}
+        write_scratch(plan.block_path(window, block), encode_block(each, inside), facts)
     return broken
+
+
+def _of_window(broken: Mapping[str, str], window: TimeWindow, overpasses: Sequence[Overpass]) -> dict[str, str]:
+    """The scenes that a window would have used: other windows lack nothing."""
+    if not broken:
+        return {}
+    used = {scene.id for overpass in overpasses if window.holds(overpass.time) for scene in overpass.scenes}
+    return {scene: reason for scene, reason in broken.items() if scene in used}
 
 
 type _Finished = tuple[list[CompositeBlock], list[dict[str, Any]]]
