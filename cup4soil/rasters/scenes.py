@@ -45,6 +45,9 @@ class UnreadableScene(InvalidRaster):
         super().__init__(f"scene {scene} {problem}", hint)
         self.scene = scene
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:
+        return type(self), (self.scene, self.problem.removeprefix(f"scene {self.scene} "), self.hint)
+
 
 @dataclass(frozen=True, slots=True)
 class BandFile:
