@@ -10,9 +10,9 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 
 from cup4soil.errors import StoreError, writing
-from cup4soil.rasters.writing import writing_raster
 
 _LAYERS = "layers"
 
@@ -26,16 +26,11 @@ def write_scratch(path: Path, layers: Mapping[str, NDArray[np.int16]], facts: Ma
         StoreError: when it cannot be written.
     """
     stacked = np.concatenate(list(layers.values()))
-    count, rows, cols = stacked.shape
     part = path.with_name(f".{path.name}-{uuid4().hex}.tif")
     try:
-        with writing(path), writing_raster(part):
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(
-                part, "w", driver="GTiff", count=count, height=rows, width=cols, dtype="int16", compress="ZSTD",
-                zstd_level=1, interleave="band", bigtiff="IF_SAFER", transform=rasterio.Affine(1, 0, 0, 0, -1, rows),
-            ) as dataset:  # fmt: skip
-                dataset.write(stacked)
+            part.write_bytes(_encoded(stacked))
             _read_back(part, stacked, path)
             part.replace(path.with_suffix(".tif"))
             told = {**facts, _LAYERS: {name: each.shape[0] for name, each in layers.items()}}
@@ -44,6 +39,18 @@ def write_scratch(path: Path, layers: Mapping[str, NDArray[np.int16]], facts: Ma
             note.replace(path.with_suffix(".json"))
     finally:
         part.unlink(missing_ok=True)
+
+
+def _encoded(stacked: NDArray[np.int16]) -> bytes:
+    """The file's bytes. GDAL writes them to memory: on a full disk it would end without a word."""
+    count, rows, cols = stacked.shape
+    with MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff", count=count, height=rows, width=cols, dtype="int16", compress="ZSTD", zstd_level=1,
+            interleave="band", bigtiff="IF_SAFER", transform=rasterio.Affine(1, 0, 0, 0, -1, rows),
+        ) as dataset:  # fmt: skip
+            dataset.write(stacked)
+        return bytes(memory.getbuffer())
 
 
 def _read_back(part: Path, stacked: NDArray[np.int16], path: Path) -> None:
