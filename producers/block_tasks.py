@@ -36,6 +36,8 @@ def all_of(futures: Sequence[Future[None]]) -> None:
             future.result()
         except UnreadableScene as error:
             broken[error.scene] = error.problem
+        except BrokenScenes as error:
+            broken |= error.scenes
     if broken:
         raise BrokenScenes(broken)
 
