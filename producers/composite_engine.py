@@ -16,9 +16,9 @@ from cup4soil.methods.bare_soil import BANDS
 from cup4soil.methods.bare_tests import bare_test
 from cup4soil.methods.composite import BLUE, BlockComposer, CompositeBlock, CompositeRules, Season
 from cup4soil.rasters.masks import cells_inside
-from cup4soil.rasters.scenes import OverpassView, Target
+from cup4soil.rasters.scenes import OverpassView, Target, UnreadableScene
 from cup4soil.rasters.scratch import write_scratch
-from producers.block_tasks import Step, all_of, leaving_out_broken, scenes_over
+from producers.block_tasks import BrokenScenes, Step, all_of, leaving_out_broken, scenes_over
 from producers.composite_layers import encode_block
 from producers.composite_plan import DATES_AT_ONCE, BlockPlan
 from producers.composite_surfaces import read_land_cover, read_threshold
@@ -143,14 +143,21 @@ class _Reader:
         sums = composer.band(band)
         buffer = np.empty((DATES_AT_ONCE, 1, *self._target.geobox.shape), dtype=np.float32)
         dates: list[int] = []
+        broken = {}
         for date, view in enumerate(self._views):
-            if view is not None and view.read(band, buffer[len(dates), 0]) is not None:
-                dates.append(date)
+            try:
+                if view is not None and view.read(band, buffer[len(dates), 0]) is not None:
+                    dates.append(date)
+            except UnreadableScene as error:
+                # The dates behind it are tried, too, so that one new beginning leaves all of them out.
+                broken[error.scene] = error.problem
             if len(dates) == DATES_AT_ONCE:
                 sums.add(np.array(dates), buffer)
                 dates.clear()
         if dates:
             sums.add(np.array(dates), buffer[: len(dates)])
+        if broken:
+            raise BrokenScenes(broken)
         sums.finish()
 
 
