@@ -6,13 +6,13 @@ from typing import Any
 import click
 
 from cup4soil.errors import InvalidInput, NotFound
-from cup4soil.methods.bare_tests import TESTS
 from cup4soil.settings import Settings
 from producers.block_runs import Execution
 from producers.composite_delivery import HISET, deliver_composites, threshold_surface, tiles_with_scenes
 from producers.composite_request import CompositeRequest, utc_day
 from producers.land_cover import BUILT_IN, DEFAULT_LEGEND
-from service.commands.options import bbox_option, bounds, json_option, open_store, show_deliveries, store_option
+from service.commands.archive_options import archive_options, method_option
+from service.commands.options import bounds, json_option, open_store, show_deliveries, store_option
 from service.console import ConsoleProgress
 
 _AUTO = "auto"
@@ -26,23 +26,14 @@ _AUTO = "auto"
     metavar="NUMBER|RASTER|hiset",
     help="Largest index that counts as bare soil; hiset finds it by region from the index and land cover.",
 )
-@click.option(
-    "--method",
-    type=click.Choice(sorted(TESTS)),
-    default="pvir2",
-    show_default=True,
-    help="Bare-soil test and statistic.",
-)
-@bbox_option("Area as west south east north in degrees.")
-@click.option("--aoi", type=click.Path(path_type=Path), help="Area as a GeoJSON file with polygons.")
+@method_option
+@archive_options
 @click.option(
     "--tile",
     "tiles",
     multiple=True,
     help="Tile of the European grid, such as 0042-0030; several, or auto for all that area or scenes touch.",
 )
-@click.option("--start", metavar="DATE", help="First day, as 2021-01-01.")
-@click.option("--end", metavar="DATE", help="Last day.")
 @click.option(
     "--years",
     multiple=True,
@@ -50,14 +41,6 @@ _AUTO = "auto"
     help="A product for every run of so many calendar years; several lengths come from one reading.",
 )
 @click.option("--seasons", is_flag=True, help="A product for each season of the whole period, from the same reading.")
-@click.option(
-    "--max-cloud",
-    "max_cloud_percent",
-    type=click.FloatRange(0, 100),
-    default=80.0,
-    show_default=True,
-    help="Leave out cloudier scenes (%).",
-)
 @click.option("--landcover", "land_cover", type=click.Path(path_type=Path), help="Raster of land-cover codes.")
 @click.option(
     "--landcover-classes",
@@ -73,33 +56,6 @@ _AUTO = "auto"
     help="With hiset: regions as a GeoJSON file; by default the Sentinel-2 tiles.",
 )
 @click.option("--resolution", "resolution_m", type=float, default=20.0, show_default=True, help="Edge of a cell (m).")
-@click.option(
-    "--crs", default="auto", show_default=True, help="CRS of the result; auto is the scenes' own, else EPSG:3035."
-)
-@click.option(
-    "--boa-offset",
-    "boa_offset_dn",
-    type=float,
-    help="Offset of the archive's numbers (-1000 or 0) where its metadata are silent or wrong.",
-)
-@click.option(
-    "--collection",
-    "collections",
-    multiple=True,
-    default=("sentinel-2-l2a",),
-    show_default=True,
-    help="Collection to ask an API for.",
-)
-@click.option("--attribution", multiple=True, help="Whom else to credit, such as the makers of the land cover.")
-@click.option(
-    "--max-broken",
-    "max_broken_percent",
-    type=click.FloatRange(0, 100),
-    default=2.0,
-    show_default=True,
-    help="Scenes that may be unreadable (%): they are left out and named. With more the run fails.",
-)
-@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to run on; by default processes of this machine.")
 @store_option
 @json_option
 def composite(
