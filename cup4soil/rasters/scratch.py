@@ -46,8 +46,8 @@ def _encoded(stacked: NDArray[np.int16]) -> bytes:
     count, rows, cols = stacked.shape
     with MemoryFile() as memory:
         with memory.open(
-            driver="GTiff", count=count, height=rows, width=cols, dtype="int16", compress="ZSTD", zstd_level=1, num_threads="2",
-            interleave="band", bigtiff="IF_SAFER", transform=rasterio.Affine(1, 0, 0, 0, -1, rows),
+            driver="GTiff", count=count, height=rows, width=cols, dtype="int16", compress="ZSTD", zstd_level=1,
+            num_threads="2", interleave="band", bigtiff="IF_SAFER", transform=rasterio.Affine(1, 0, 0, 0, -1, rows),
         ) as dataset:  # fmt: skip
             dataset.write(stacked)
         return bytes(memory.getbuffer())
