@@ -1,5 +1,10 @@
 """The composite engine from archives to layers, against brute force from the raw files; blocks, memory, readings."""
 
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +14,11 @@ from pyproj import Transformer
 from rasterio.transform import from_origin
 
 from cup4soil.grids import Bounds
+from cup4soil.methods.bare_tests import bare_test
+from cup4soil.rasters.scenes import TileSizes
 from cup4soil.settings import Settings
 from producers import composite_plan
-from producers.composite_plan import BlockPlan
+from producers.composite_plan import BlockPlan, plan_blocks
 from tests.core import composite_oracle as oracle
 from tests.producers.archives import SceneSpec, typical_scene, write_archive
 from tests.producers.engine_runs import (
@@ -99,7 +106,7 @@ def test_two_zones_and_overlapping_granules_on_the_european_grid(tmp_path, monke
 def test_neighbouring_blocks_see_warped_scenes_alike(tmp_path, monkeypatch):
     """Steep gradients, many cells, no clouds: a rounding that hangs on the block would show."""
     rng = np.random.default_rng(3)
-    specs = [typical_scene(rng, f"S{i}", day(i), (150, 160)) for i in range(3)]
+    specs = [typical_scene(rng, f"S{i}", day(i), (110, 120)) for i in range(3)]
     for spec in specs:
         spec.scl[:] = 5
     catalog = write_archive(tmp_path, specs)
@@ -203,7 +210,52 @@ def test_blocks_and_threads_change_no_bit(tmp_path, monkeypatch, method):
     specs[3].origin = (ORIGIN[0] + 1000, ORIGIN[1] - 700)
     catalog = write_archive(tmp_path / "apart", specs)
     whole = engine_layers(planned(catalog, Settings(threads=1), method=method), tmp_path / "whole")["all"]
-    monkeypatch.setattr(composite_plan, "EDGES", (9,))
+    monkeypatch.setattr(composite_plan, "EDGES", (17,))
     blocks = engine_layers(planned(catalog, Settings(threads=4), method=method), tmp_path / "blocks")["all"]
     assert (whole["SFREQ"][2] == -10_000).mean() > 0.5
     assert_same_bytes(whole, blocks)
+
+
+# Memory
+
+
+def test_memory_is_what_was_planned(tmp_path):
+    """Peaks of blocks in a process of its own, above what it takes before."""
+    specs = [
+        typical_scene(np.random.default_rng(i), f"S{i:02d}", day(i), (384, 384),
+                      options={"tiled": True, "blockxsize": 128, "blockysize": 128})
+        for i in range(2)
+    ]  # fmt: skip
+    catalog = write_archive(tmp_path, repeated(specs, 36))
+    cases = ["pvir2 auto 1", "barest-earth auto 1", "pvir2 auto 9", "pvir2 EPSG:3035 1"]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("block_memory.py")), str(catalog), *cases], cwd=root, check=True,
+        env=os.environ | {"PYTHONPATH": str(root)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in done.stdout.splitlines():
+        found = json.loads(line)
+        assert 0.6 < found["used"] / found["planned"] < 1.4, found
+    assert len(done.stdout.splitlines()) == len(cases)
+
+
+def repeated(specs: list[SceneSpec], n: int) -> list[SceneSpec]:
+    """The same scenes on other days."""
+    return [replace(specs[i % len(specs)], id=f"S{i:02d}", time=day(i)) for i in range(n)]
+
+
+@pytest.mark.parametrize("method", ["pvir2", "nbr2", "median"])
+@pytest.mark.parametrize("dates", [1, 60, 300, 1500])
+@pytest.mark.parametrize("budget", [32, 256, 1024, 8192])
+def test_plans_keep_to_their_budget(method, dates, budget):
+    """Down to the smallest block; of plans within the budget none would read less."""
+    test, tiles = bare_test(method), TileSizes(512, 512)
+    plan = plan_blocks(dates, 1, tiles, test, budget * 2**20, threads=2, aligned=True, largest=5490)
+    assert plan.kept[0] == "B02"
+    assert plan.bytes <= budget * 2**20 or plan.edge == min(composite_plan.EDGES)
+    richer = plan_blocks(dates, 1, tiles, test, 2 * budget * 2**20, threads=2, aligned=True, largest=5490)
+    assert 1.0 <= richer.readings <= plan.readings
+    warped_plan = plan_blocks(dates, 1, tiles, test, budget * 2**20, threads=2, aligned=False, largest=5490)
+    assert warped_plan.readings > plan.readings
+    if test.statistic != "mean":
+        assert set(plan.kept) == set(oracle.BANDS)
