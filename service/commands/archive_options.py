@@ -7,12 +7,21 @@ from typing import Any
 import click
 
 from cup4soil.methods.bare_tests import TESTS
+from producers.land_cover import BUILT_IN, DEFAULT_LEGEND
 from service.commands.options import bbox_option
 
 type Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 method_option: Decorator = click.option(
     "--method", type=click.Choice(sorted(TESTS)), default="pvir2", show_default=True, help="Bare-soil test."
+)
+legend_option: Decorator = click.option(
+    "--landcover-classes",
+    "legend",
+    default=DEFAULT_LEGEND,
+    show_default=True,
+    metavar="NAME|FILE",
+    help=f"What the codes mean: {', '.join(BUILT_IN)}, or a JSON or CSV file of code and class.",
 )
 aoi_option: Decorator = click.option(
     "--aoi", type=click.Path(path_type=Path), help="Area as a GeoJSON file with polygons."

@@ -10,8 +10,7 @@ from cup4soil.settings import Settings
 from producers.block_runs import Execution
 from producers.composite_delivery import HISET, deliver_composites, threshold_surface, tiles_with_scenes
 from producers.composite_request import CompositeRequest, utc_day
-from producers.land_cover import BUILT_IN, DEFAULT_LEGEND
-from service.commands.archive_options import archive_options, method_option
+from service.commands.archive_options import archive_options, legend_option, method_option
 from service.commands.options import bounds, json_option, open_store, show_deliveries, store_option
 from service.console import ConsoleProgress
 
@@ -42,14 +41,7 @@ _AUTO = "auto"
 )
 @click.option("--seasons", is_flag=True, help="A product for each season of the whole period, from the same reading.")
 @click.option("--landcover", "land_cover", type=click.Path(path_type=Path), help="Raster of land-cover codes.")
-@click.option(
-    "--landcover-classes",
-    "legend",
-    default=DEFAULT_LEGEND,
-    show_default=True,
-    metavar="NAME|FILE",
-    help=f"What the codes mean: {', '.join(BUILT_IN)}, or a JSON or CSV file of code and class.",
-)
+@legend_option
 @click.option(
     "--regions",
     type=click.Path(path_type=Path),

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from cup4soil.settings import Settings
-from producers.land_cover import BUILT_IN, DEFAULT_LEGEND
 from producers.thresholds import RESOLUTION_M, ThresholdRequest, plan_thresholds
+from service.commands.archive_options import legend_option
 from service.commands.options import deliver_and_show, json_option, store_option
 
 
@@ -16,14 +16,7 @@ from service.commands.options import deliver_and_show, json_option, store_option
 @click.option(
     "--landcover", "land_cover", required=True, type=click.Path(path_type=Path), help="Raster of land-cover codes."
 )
-@click.option(
-    "--landcover-classes",
-    "legend",
-    default=DEFAULT_LEGEND,
-    show_default=True,
-    metavar="NAME|FILE",
-    help=f"What the codes mean: {', '.join(BUILT_IN)}, or a JSON or CSV file of code and class.",
-)
+@legend_option
 @click.option(
     "--regions",
     type=click.Path(path_type=Path),
