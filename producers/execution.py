@@ -113,7 +113,9 @@ def _local(workers: int, scratch: Path) -> Iterator[LocalCluster]:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        # Some port of this machine alone: without one Dask takes 8787, and warns where that is in use.
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
         # Blocks are sized to their budget; GDAL's memory is none that Dask could spill.
         memory_limit=0,
         local_directory=str(scratch),
