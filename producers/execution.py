@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import dask
-from distributed import Client, LocalCluster, as_completed
-from distributed.client import FutureCancelledError
+from distributed import Client, LocalCluster, wait
+from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 
 from cup4soil.errors import InvalidInput, LimitExceeded, StoreError
@@ -18,6 +19,8 @@ from cup4soil.errors import InvalidInput, LimitExceeded, StoreError
 _AHEAD = 2
 _RETRIES = 2
 _CONNECT_SECONDS = 10
+# How long a run waits while there are no workers: killed ones are replaced, and clusters grow.
+_LOOK_SECONDS, _MOST_LOOKS = 30, 20
 # Plans of a continent take some ten MB; that is no mistake to warn of.
 _MOST_PLAN = "1 GiB"
 
@@ -52,37 +55,55 @@ class OnCluster:
             # A task, not data: when every worker that holds the plan is killed, the scheduler makes it again.
             shared = self._client.submit(_same, plan, pure=False)
         pending: dict[Any, T] = {}
-
-        def submit() -> list[Any]:
-            added = []
-            for item in islice(waiting, max(0, _AHEAD * self._threads() - len(pending))):
-                added.append(self._client.submit(task, shared, item, pure=False, retries=_RETRIES))
-                pending[added[-1]] = item
-            return added
-
-        queue = as_completed(submit(), loop=self._client.loop)
         try:
-            for future in queue:
-                result = future.result()
-                yield pending.pop(future), result
-                queue.update(submit())
+            while True:
+                for item in islice(waiting, max(0, _AHEAD * max(1, self._threads()) - len(pending))):
+                    pending[self._client.submit(task, shared, item, pure=False, retries=_RETRIES)] = item
+                if not pending:
+                    return
+                for future in self._done(list(pending)):
+                    result = future.result()
+                    yield pending.pop(future), result
         except KilledWorker as error:
             raise LimitExceeded(
                 "workers were killed again and again while they computed a block",
                 "lower CUP4SOIL_BLOCK_MEMORY_MIB or CUP4SOIL_WORKERS",
             ) from error
-        except FutureCancelledError as error:
-            raise StoreError(
-                f"the Dask scheduler was lost: {error}", "see its log, and run again, which goes on where it stood"
-            ) from error
+        except (CancelledError, ClosedClientError) as error:
+            raise _lost() from error
         finally:
             self._client.cancel(list(pending))
+
+    def _done(self, futures: list[Any]) -> list[Any]:
+        """Those that have ended, at least one.
+
+        Raises:
+            StoreError: when there are no workers for a long time, as nothing would ever end.
+        """
+        looks = 0
+        while looks < _MOST_LOOKS:
+            try:
+                with self._client.as_current():
+                    return list(wait(futures, timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done)
+            except TimeoutError:
+                # A connection may end without any future's being told.
+                if self._client.status not in ("running", "connecting"):
+                    break
+                looks = 0 if self._threads() else looks + 1
+        raise _lost()
 
     def _threads(self) -> int:
         """Of all workers at this moment: clusters grow and shrink."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         threads: int = sum(worker["nthreads"] for worker in workers)
-        return max(1, threads)
+        return threads
+
+
+def _lost() -> StoreError:
+    return StoreError(
+        "the Dask scheduler or all of its workers were lost",
+        "see their logs, and run again, which goes on where it stood",
+    )
 
 
 def _same[P](plan: P) -> P:
