@@ -328,15 +328,19 @@ def test_cluster_of_other_processes(tmp_path, monkeypatch, archive, undisturbed)
         run = plan_run(request(archive), Settings(), Execution(scheduler=address))
         _, found = run_into(run, tmp_path / "out")
         assert_same_bytes(found, undisturbed)
-        with pytest.raises(StoreError, match="scheduler was lost"), runner(address, 1, tmp_path) as place:
+        with pytest.raises(StoreError, match="were lost"), runner(address, 1, tmp_path) as place:
             [main.kill() for _ in place.run(a_while, 0.2, range(50))]
 
 
-def test_scheduler_without_workers(tmp_path, archive):
+def test_scheduler_without_workers(tmp_path, monkeypatch, archive):
     with scheduler(tmp_path, 0) as (address, _):
         run = plan_run(request(archive), Settings(), Execution(scheduler=address))
         with pytest.raises(InvalidInput, match="has no workers"):
             run_into(run, tmp_path / "out")
+        # Workers that were there once, and will never come back.
+        monkeypatch.setattr(execution, "_LOOK_SECONDS", 0.1)
+        with Client(address, set_as_default=False) as client, pytest.raises(StoreError, match="were lost"):
+            list(execution.OnCluster(client).run(a_while, 0.0, [1]))
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tcp://nowhere.invalid:8786", "nonsense", "ftp://x:1"])
