@@ -339,6 +339,7 @@ def test_scheduler_without_workers(tmp_path, monkeypatch, archive):
             run_into(run, tmp_path / "out")
         # Workers that were there once, and will never come back.
         monkeypatch.setattr(execution, "_LOOK_SECONDS", 0.1)
+        monkeypatch.setattr(execution, "_MOST_LOOKS", 3)
         with Client(address, set_as_default=False) as client, pytest.raises(StoreError, match="were lost"):
             list(execution.OnCluster(client).run(a_while, 0.0, [1]))
 
