@@ -140,7 +140,24 @@ class LayerWriter:
         resampling = "NEAREST" if self.layer.categories else "AVERAGE"
         with rasterio.Env(GDAL_PAM_ENABLED="NO"):
             rasterio.shutil.copy(self._part, self.path, driver="COG", overview_resampling=resampling, **_COG)
+        if not _same_cells(self._part, self.path):
+            self.path.unlink(missing_ok=True)
+            raise StoreError(
+                f"cannot write {self.path}: not all of it reached the disk", "free some space and run again"
+            )
         self.layer = self.layer.model_copy(update={"statistics": self._running.statistics()})
+
+
+def _same_cells(part: Path, final: Path) -> bool:
+    """Whether a COG holds what it was made from: on a disk that fills, GDAL may close it without a word.
+
+    Its overviews lie before the cells of full resolution: where these are whole, so are they.
+    """
+    try:
+        with rasterio.open(part) as source, rasterio.open(final) as copy:
+            return all(source.checksum(band) == copy.checksum(band) for band in source.indexes)
+    except RasterioError:
+        return False
 
 
 @contextmanager

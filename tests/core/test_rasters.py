@@ -1,5 +1,9 @@
 """Writing and reading rasters, against rasterio."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
@@ -183,3 +187,41 @@ def test_raster_without_nodata_is_missing_outside_its_edges(tmp_path):
     want = np.full(BOX.shape, np.nan)
     want[2:6, 3:7] = 7.0
     np.testing.assert_array_equal(found, want)
+
+
+_WRITE_UNDER_LIMITS = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from cup4soil.errors import StoreError
+from cup4soil.grids import Window
+from cup4soil.rasters.writing import LayerWriter
+from tests.core.test_rasters import BOX, LAYER
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+shape = (len(LAYER.bands), *BOX.shape)
+values = np.random.default_rng(0).integers(0, 300, shape).astype(LAYER.dtype)
+def write(folder):
+    folder.mkdir()
+    with LayerWriter(folder, LAYER, BOX) as writer:
+        writer.write(Window(0, 0, *BOX.shape), values)
+    return (folder / LAYER.file).stat().st_size
+root = Path(sys.argv[1])
+size = write(root / "whole")
+for step, missing in enumerate(range(1, 8000, 250)):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - missing, resource.RLIM_INFINITY))
+    folder = root / str(step)
+    try:
+        write(folder)
+    except StoreError:
+        print("told", len(list(folder.iterdir())))
+    else:
+        print("written")
+"""
+
+
+def test_file_that_the_disk_cuts_off_is_told_and_leaves_nothing(tmp_path):
+    """The last bytes of a COG do not fit: GDAL alone closes many of these files without a word."""
+    command = [sys.executable, "-B", "-c", _WRITE_UNDER_LIMITS, str(tmp_path)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, timeout=120)
+    assert done.stdout.split("\n")[:-1] == ["told 0"] * 32
