@@ -35,9 +35,9 @@ class Execution:
     scheduler: str | None = None
     max_broken_percent: float = 2.0
 
-    def most_broken(self, scenes: int) -> int:
-        """How many of ``scenes`` may be unreadable."""
-        return int(scenes * self.max_broken_percent / 100)
+    def most_broken(self, scenes: int, known: int = 0) -> int:
+        """How many of ``scenes`` may turn out unreadable, beside the ``known`` that were so before."""
+        return max(0, int((scenes + known) * self.max_broken_percent / 100) - known)
 
 
 @dataclass(slots=True)
@@ -111,6 +111,7 @@ def clear_run(parent: Path, name: str) -> None:
 class Work[P]:
     """Blocks to compute, all by one ``task(plan, block)`` that writes what it finds under each of ``paths(block)``, and
     returns the scenes it could not read. ``dates`` are the overpasses of a block at most, ``scenes`` all their scenes.
+    ``mended``: what an earlier run could not read may be readable by now.
     """
 
     title: str
@@ -121,11 +122,12 @@ class Work[P]:
     dates: int
     scenes: int
     most_broken: int
+    mended: bool = True
 
     def is_done(self, block: Window) -> bool:
-        """Whether a block is there whole, and nothing was left out of it: what was may be readable by now."""
+        """Whether a block is there whole, and nothing was left out of it that may be ``mended``."""
         facts = [scratch_facts(path) for path in self.paths(block)]
-        return all(each is not None and not each["broken"] for each in facts)
+        return all(each is not None and not (self.mended and each["broken"]) for each in facts)
 
 
 def compute_blocks[P](

@@ -1,7 +1,6 @@
 """Bare-soil composites from a Sentinel-2 archive: the suite of SCMaP, block by block, in one or several windows."""
 
 import hashlib
-import json
 import shutil
 from collections import Counter
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput, NoData, writing
-from cup4soil.grids import Window, blocks, cell_offset
+from cup4soil.grids import Window
 from cup4soil.licences import derived_licence
 from cup4soil.methods.bare_tests import bare_test
 from cup4soil.methods.composite import CompositeRules
@@ -44,6 +43,7 @@ from producers.composite_summary import CompositeSummary
 from producers.composite_surfaces import read_threshold
 from producers.composite_windows import TimeWindow, time_windows
 from producers.found_scenes import find_scenes
+from producers.jobs import write_document
 from producers.land_cover import Legend, read_legend
 from producers.scenes import Selection
 
@@ -62,6 +62,8 @@ class CompositeRun:
     legend: Legend
     rasters: tuple[Source, ...]
     rules: CompositeRules = field(default_factory=CompositeRules)
+    # Folders that this run has been through: what could not be read for one window is not asked for again by the next.
+    _computed: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @cached_property
     def jobs(self) -> tuple["CompositeJob", ...]:
@@ -77,29 +79,26 @@ class CompositeRun:
     @cached_property
     def plan(self) -> BlockPlan:
         """How the grid is cut, and what stays in memory."""
-        scenes = self.selection.scenes
         return plan_blocks(
             len(self.selection.overpasses),
             len(self.windows),
-            tile_sizes(scene.files for scene in scenes),
+            tile_sizes(scene.files for scene in self.selection.scenes),
             bare_test(self.request.method),
             self.settings.block_memory_mib * 2**20,
             threads=self.settings.threads,
-            aligned=all(cell_offset(scene.grid, self.geobox) is not None for scene in scenes),
+            aligned=self.selection.lies_on(self.geobox),
             largest=max(grid_shape(self.geobox)),
         )
 
     @cached_property
     def blocks(self) -> tuple[Window, ...]:
-        """The blocks, cut where the first scene's tiles are cut."""
-        first = cell_offset(self.selection.scenes[0].grid, self.geobox)
-        return tuple(blocks(grid_shape(self.geobox), self.plan.edge, first or (0, 0)))
+        """The blocks of the grid."""
+        return self.selection.blocks(self.geobox, self.plan.edge)
 
     @property
     def most_broken(self) -> int:
         """How many more scenes may turn out unreadable."""
-        unreadable = len(self.selection.unreadable)
-        return max(0, self.execution.most_broken(len(self.selection.scenes) + unreadable) - unreadable)
+        return self.execution.most_broken(len(self.selection.scenes), len(self.selection.unreadable))
 
     def engine_plan(self, folder: Path) -> EnginePlan:
         """What the workers need."""
@@ -136,8 +135,10 @@ class CompositeRun:
             dates=len(self.selection.overpasses),
             scenes=len(self.selection.scenes),
             most_broken=plan.most_broken,
+            mended=folder not in self._computed,
         )
         compute_blocks(work, folder, self.settings, self.execution, progress)
+        self._computed.add(folder)
 
 
 @dataclass(frozen=True)
@@ -224,9 +225,8 @@ class CompositeJob:
             self.of.request, self.window, self.selection, self.geobox, self.algorithm, self.sources, self.licence,
             broken, dict(summary.classes), len(self.of.blocks), self.of.plan,
         )  # fmt: skip
-        (folder / LINEAGE.file).write_text(json.dumps(composite_lineage(making), indent=1) + "\n", encoding="utf-8")
-        tiles = json.dumps(tile_outlines(self.selection), indent=1)
-        (folder / TILES.file).write_text(tiles + "\n", encoding="utf-8")
+        write_document(folder / LINEAGE.file, composite_lineage(making))
+        write_document(folder / TILES.file, tile_outlines(self.selection))
         suspects = {scene: (valid, dropped[scene]) for scene, valid in seen.items()}
         record = composite_record(self._final_id(broken), making, layers)
         documents = write_composite_report(folder, summary, report_facts(record, making, suspects))

@@ -28,6 +28,7 @@ from producers import block_runs, composite, composite_plan, execution
 from producers.block_runs import Broken, Execution, clear_run, run_folder
 from producers.composite import CompositeRun, plan_run
 from producers.execution import Here, runner
+from producers.jobs import deliver
 from tests.producers.archives import SceneSpec, typical_scene, write_archive, write_scene
 from tests.producers.engine_runs import assert_same_bytes, files_of, planned, request
 
@@ -466,6 +467,23 @@ def test_windows_name_their_own_broken_scenes_only(tmp_path):
     assert sorted(composite.run_block(plan, block)) == ["S06"]
     named = {window.label: list(scratch_facts(plan.block_path(window, block))["broken"]) for window in plan.windows}
     assert named == {"winter": [], "spring": [], "summer": ["S06"], "autumn": []}
+
+
+def test_broken_scene_does_not_make_every_window_read_again(tmp_path, monkeypatch):
+    specs = some_scenes(12)
+    run = plan_run(request(write_archive(tmp_path, specs), seasons=True), Settings(), Execution(max_broken_percent=50))
+    (tmp_path / "archive" / "s2" / "S06" / "B11.tif").unlink()
+    computed = []
+    really = composite.run_block
+
+    def watched(*arguments):
+        computed.append(arguments[1])
+        return really(*arguments)
+
+    monkeypatch.setattr(composite, "run_block", watched)
+    for job in run.jobs:
+        deliver(job, tmp_path / "out" / job.window.label, None, Silent())
+    assert len(computed) == len(run.blocks)
 
 
 def test_broken_scenes_are_counted_by_block():
