@@ -13,7 +13,7 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil import __version__
-from cup4soil.grids import cell_offset, crs_code, crs_of
+from cup4soil.grids import crs_code, crs_of
 from cup4soil.methods.bare_soil import MAX_SUN_ZENITH_DEG
 from cup4soil.methods.bare_tests import bare_test
 from cup4soil.methods.composite import CompositeRules
@@ -218,7 +218,7 @@ def tile_outlines(selection: Selection) -> dict[str, Any]:
 
 def warping(selection: Selection, geobox: GeoBox) -> str:
     """Whether and how scenes were brought to the grid."""
-    if all(cell_offset(scene.grid, geobox) is not None for scene in selection.scenes):
+    if selection.lies_on(geobox):
         return "none: the scenes lie on the grid of the product"
     return "scenes were masked on their own 20 m grid, then warped once (bilinear over valid cells)"
 

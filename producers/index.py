@@ -1,19 +1,17 @@
 """Index products: temporal extremes of the bare-soil index and monthly counts, made anew or brought up to date."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cup4soil.errors import NoData
-from cup4soil.grids import Window, blocks, cell_offset
+from cup4soil.grids import Window
 from cup4soil.licences import derived_licence
 from cup4soil.methods.bare_tests import BareTest
 from cup4soil.methods.index_statistics import IndexStatistics
@@ -33,6 +31,7 @@ from producers.index_engine import IndexPlan, index_test, plan_index_blocks, run
 from producers.index_record import COLLECTION, IndexMaking, index_algorithm, index_lineage, index_record
 from producers.index_request import IndexRequest
 from producers.index_update import UNREAD, PreviousBlocks, PreviousIndex, overpasses_to_read
+from producers.jobs import write_document
 from producers.scenes import Overpass
 
 __all__ = ["IndexJob", "IndexRequest", "plan_index"]
@@ -80,22 +79,20 @@ class IndexJob:
     @cached_property
     def plan(self) -> BlockPlan:
         """How the grid is cut."""
-        scenes, geobox = self.found.selection.scenes, self.found.geobox
+        selection, geobox = self.found.selection, self.found.geobox
         return plan_index_blocks(
-            tile_sizes(scene.files for scene in scenes),
+            tile_sizes(scene.files for scene in selection.scenes),
             self.test,
             self.settings.block_memory_mib * 2**20,
             threads=self.settings.threads,
-            aligned=all(cell_offset(scene.grid, geobox) is not None for scene in scenes),
+            aligned=selection.lies_on(geobox),
             largest=max(grid_shape(geobox)),
         )
 
     @cached_property
     def blocks(self) -> tuple[Window, ...]:
-        """The blocks, cut where the first scene's tiles are cut."""
-        geobox = self.found.geobox
-        first = cell_offset(self.found.selection.scenes[0].grid, geobox)
-        return tuple(blocks(grid_shape(geobox), self.plan.edge, first or (0, 0)))
+        """The blocks of the grid."""
+        return self.found.selection.blocks(self.found.geobox, self.plan.edge)
 
     @property
     def scenes_to_read(self) -> int:
@@ -125,8 +122,6 @@ class IndexJob:
         return f"index-{hashlib.sha256(f'{self.id} {before}'.encode()).hexdigest()[:12]}"
 
     def _plan(self, scratch: Path) -> IndexPlan:
-        unreadable = len(self.found.selection.unreadable)
-        allowed = self.execution.most_broken(self.scenes_to_read + unreadable) - unreadable
         return IndexPlan(
             overpasses=self.overpasses,
             geobox=self.found.geobox,
@@ -134,7 +129,7 @@ class IndexJob:
             test=self.test.name,
             threads=self.settings.threads,
             folder=scratch.resolve(),
-            most_broken=max(0, allowed),
+            most_broken=self.execution.most_broken(self.scenes_to_read, len(self.found.selection.unreadable)),
         )
 
     def _work(self, plan: IndexPlan) -> Work[IndexPlan]:
@@ -167,8 +162,8 @@ class IndexJob:
             if not counts.observed:
                 raise NoData("no cell has a valid observation", "widen the period, or raise --max-cloud")
         making = self._making(broken, counts)
-        _write_json(folder / LINEAGE.file, index_lineage(making))
-        _write_json(folder / TILES.file, tile_outlines(self.found.selection))
+        write_document(folder / LINEAGE.file, index_lineage(making))
+        write_document(folder / TILES.file, tile_outlines(self.found.selection))
         final = product_id("index", making.algorithm, self.scenes)
         return index_record(final, making, tuple(writer.layer for writer in writers))
 
@@ -237,7 +232,3 @@ def plan_index(request: IndexRequest, settings: Settings, execution: Execution |
         algorithm = index_algorithm(request, test, found.geobox, found.area, licence)
         overpasses = overpasses_to_read(previous, algorithm, found.selection, found.geobox)
     return IndexJob(request, settings, execution, found, test, licence, previous, overpasses)
-
-
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

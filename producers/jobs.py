@@ -1,9 +1,11 @@
 """What every producer offers, and how its result reaches a folder and a store."""
 
+import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cup4soil.errors import NotFound, StoreError
 from cup4soil.products import ProductRecord, read_record
@@ -63,6 +65,11 @@ def deliver(job: Job, out: Path, store: Store | None, progress: Progress) -> Del
         item = store.register(record, out)
         made = True
     return Delivery(record, out, item, made)
+
+
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document of a product as JSON."""
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _existing(job: Job, out: Path) -> ProductRecord | None:

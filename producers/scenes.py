@@ -16,7 +16,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput, InvalidRaster, NotFound
-from cup4soil.grids import crs_code, crs_of, parse_crs
+from cup4soil.grids import Window, blocks, cell_offset, crs_code, crs_of, parse_crs
 from cup4soil.methods.bare_soil import BANDS, MAX_SUN_ZENITH_DEG
 from cup4soil.products import Source
 from cup4soil.rasters.scenes import BandFile, SceneFiles, scene_grid
@@ -125,6 +125,15 @@ class Selection:
     unreadable: tuple[str, ...]
     without_sun_angle: int
     without_cloud_cover: int
+
+    def lies_on(self, geobox: GeoBox) -> bool:
+        """Whether no scene has to be warped onto ``geobox``."""
+        return all(cell_offset(scene.grid, geobox) is not None for scene in self.scenes)
+
+    def blocks(self, geobox: GeoBox, edge: int) -> tuple[Window, ...]:
+        """``geobox`` in blocks, cut where the first scene's tiles are cut."""
+        first = cell_offset(self.scenes[0].grid, geobox) or (0, 0)
+        return tuple(blocks((geobox.shape[0], geobox.shape[1]), edge, first))
 
     @property
     def scenes(self) -> tuple[Scene, ...]:

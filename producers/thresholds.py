@@ -29,6 +29,7 @@ from cup4soil.rasters.reading import raster_info, read_on_grid
 from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
 from producers.composite_surfaces import read_land_cover
+from producers.jobs import write_document
 from producers.land_cover import DEFAULT_LEGEND, Legend, read_legend
 from producers.threshold_record import (
     COLLECTION,
@@ -141,8 +142,8 @@ class ThresholdJob:
                 scores.write(window, encode(values[2:], scores.layer))
         widths = {name: kernel_width([r.centre for r in found if r.of(name).used]) for name in ("T_MIN", "T_MAX")}
         lineage = threshold_lineage(self.algorithm, self.sources, found, widths)
-        _write_json(folder / LINEAGE.file, lineage)
-        _write_json(folder / REGIONS.file, _feature_collection(found))
+        write_document(folder / LINEAGE.file, lineage)
+        write_document(folder / REGIONS.file, _feature_collection(found))
         records = tuple(product.record for product in self.products)
         written = tuple(writer.layer for writer in layers.values())
         return threshold_record(
@@ -378,10 +379,6 @@ def _features(found: tuple[RegionFindings, ...]) -> Iterator[dict[str, Any]]:
     for region in found:
         rounded = shapely.transform(region.area, lambda xy: xy.round(7))
         yield {"type": "Feature", "properties": region.properties(), "geometry": mapping(rounded)}
-
-
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _why_none(found: tuple[RegionFindings, ...]) -> tuple[str, str]:

@@ -30,28 +30,10 @@ from producers import composite_plan
 from producers.composite import CompositeJob, plan_composite
 from producers.composite_request import CompositeRequest
 from tests.core.test_composite import oracle_pixel
-from tests.producers.archives import BANDS, TEN_METRES, random_scene, write_archive
+from tests.producers.archives import TEN_METRES, random_scene, write_archive
+from tests.producers.engine_runs import raw_scene
 
 SUITE = ("SRC", "SRC-STD", "SRC-CI95", "MREF", "MREF-STD", "SFREQ", "SFREQ-MONTHLY", "MASK")
-
-
-def oracle_scene(folder: Path, offset: float):
-    """A scene in DN at 20 m by the rules, straight from its files; (10, rows, columns)."""
-    scl = rasterio.open(folder / "SCL.tif").read(1)
-    bands = []
-    for band in BANDS:
-        values = rasterio.open(folder / f"{band}.tif").read(1).astype(np.float64)
-        values[values == 0] = np.nan
-        if values.shape != scl.shape:
-            rows, cols = scl.shape
-            cells = values.reshape(rows, 2, cols, 2).transpose(0, 2, 1, 3).reshape(rows, cols, 4)
-            seen = (~np.isnan(cells)).sum(axis=2)
-            values = np.where(seen > 0, np.nansum(cells, axis=2) / np.maximum(seen, 1), np.nan)
-        bands.append(values + offset)
-    stack = np.array(bands)
-    cloud = ndimage.binary_dilation(np.isin(scl, (3, 8, 9, 10)), structure=np.ones((11, 11)))
-    stack[:, cloud | ~np.isin(scl, (4, 5, 6))] = np.nan
-    return stack
 
 
 def expected(stack, months, threshold, land_cover=None):
@@ -100,7 +82,7 @@ def test_real_series_equals_brute_force(shared_data, tmp_path):
     record, found = made(job, tmp_path / "out")
     items = list(pystac.Catalog.from_file(str(source)).get_items(recursive=True))
     used = [i for i in items if i.properties["eo:cloud_cover"] <= 80 and i.properties["view:sun_elevation"] >= 20]
-    stack = np.array([oracle_scene(Path(item.get_self_href()).parent, 0.0) for item in used])
+    stack = np.array([raw_scene(Path(item.get_self_href()).parent, 0.0) for item in used])
     months = np.array([item.datetime.month for item in used])
     assert_same_suite(found, expected(stack, months, 0.2065))
     assert len(record.sources) == len(used)
@@ -134,7 +116,7 @@ def test_mixed_names_and_offsets(tmp_path):
     catalog = write_archive(tmp_path, specs)
     job = plan_composite(request(catalog), Settings())
     _, found = made(job, tmp_path / "out")
-    stack = np.array([oracle_scene(catalog.parent / "s2" / s.id, (s.offset or 0.0) * 1e4) for s in specs])
+    stack = np.array([raw_scene(catalog.parent / "s2" / s.id, (s.offset or 0.0) * 1e4) for s in specs])
     assert_same_suite(found, expected(stack, np.array([int(s.time[5:7]) for s in specs]), 0.2))
     offsets = {s.title: s.properties["boa_offset_dn"] for s in job.sources}
     assert offsets == {"A": 0.0, "B": 0.0, "C": 0.0, "D": -1000.0, "E": -1000.0, "F": -1000.0}
@@ -200,7 +182,7 @@ def test_overlapping_granules_of_one_pass_count_once(tmp_path):
     assert len(job.selection.overpasses) == 1
     _, found = made(job, tmp_path / "out")
     assert found["SFREQ"][2].max() == 1
-    a, b = (oracle_scene(catalog.parent / "s2" / name, 0.0) for name in ("T1", "T2"))
+    a, b = (raw_scene(catalog.parent / "s2" / name, 0.0) for name in ("T1", "T2"))
     merged = np.full((10, 16, 24), np.nan)
     merged[:, :, 8:] = b
     merged[:, :, :16] = np.where(np.isnan(a[0]), merged[:, :, :16], a)
@@ -269,7 +251,7 @@ def test_land_cover_and_threshold_surface(tmp_path):
         dataset.write(np.full((16, 16), 0.2, np.float32), 1)
     job = plan_composite(request(catalog, land_cover=tmp_path / "cover.tif", threshold=tmp_path / "t.tif"), Settings())
     _, found = made(job, tmp_path / "out")
-    stack = np.array([oracle_scene(catalog.parent / "s2" / f"S{i:02d}", 0.0) for i in range(10)])
+    stack = np.array([raw_scene(catalog.parent / "s2" / f"S{i:02d}", 0.0) for i in range(10)])
     assert_same_suite(found, expected(stack, np.arange(1, 11), float(np.float32(0.2)), cover))
     assert {s.role for s in job.sources} == {"scene", "threshold", "land-cover"}
 

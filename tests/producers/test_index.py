@@ -34,7 +34,7 @@ from producers.thresholds import open_index
 from service.cli import cli
 from stac_catalog.store import Store
 from tests.producers.archives import SceneSpec, random_scene, write_archive, write_scene
-from tests.producers.test_composite import oracle_scene
+from tests.producers.engine_runs import raw_scene
 
 LAYERS = ("INDEX", "VPC-MONTHLY")
 TILES = {"W": (600_000.0, 5_700_000.0), "E": (600_160.0, 5_700_000.0), "FAR": (600_600.0, 5_700_000.0)}
@@ -116,7 +116,7 @@ def test_layers_equal_brute_force(tmp_path):
     specs = months(np.random.default_rng(3))
     catalog = write_archive(tmp_path, specs)
     record = made(plan(catalog), tmp_path / "out")
-    stack = np.array([oracle_scene(catalog.parent / "s2" / each.id, 0.0) for each in specs])
+    stack = np.array([raw_scene(catalog.parent / "s2" / each.id, 0.0) for each in specs])
     blue, red, nir, swir = (stack[:, band] for band in (0, 2, 6, 9))
     index = (nir - red) / (nir + red) + (nir - swir) / (nir + swir)
     index[np.isnan(blue)] = np.nan
