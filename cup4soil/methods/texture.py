@@ -1,0 +1,95 @@
+"""Soil texture as a composition: clay, silt and sand that sum to 100 %, and their additive log-ratios.
+
+Fractions of one soil are bound by their sum. They are therefore modelled as log-ratios against sand
+(Aitchison 1986, The Statistical Analysis of Compositional Data; for soil Odeh, Todd & Triantafilis 2003,
+Soil Science 168, 501), on which every pair of numbers is a texture again. Logarithms need parts above
+zero: those below a least share are raised to it, the others shrunk in proportion (multiplicative
+replacement; Martín-Fernández, Barceló-Vidal & Pawlowsky-Glahn 2003, Mathematical Geology 35, 253).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cup4soil.errors import InvalidInput
+
+WHOLE_PERCENT = 100.0
+LEAST_PERCENT = 0.5
+_PARTS = 3
+
+type _Floats = NDArray[np.float64]
+
+
+def close(clay: ArrayLike, silt: ArrayLike, sand: ArrayLike, least: float = LEAST_PERCENT) -> _Floats:
+    """The fractions (n, 3) as clay, silt, sand in % of their sum, none below ``least`` %.
+
+    ``clay``, ``silt``, ``sand``: (n,), in any one unit. A row with a missing fraction, or whose fractions
+    are all zero (some laboratories write so where they did not measure, as in organic soils), is NaN.
+
+    Raises:
+        InvalidInput: when shapes differ, a fraction is negative or infinite, or ``least`` is not above 0
+            and below a third of the whole.
+    """
+    if not 0.0 < least < WHOLE_PERCENT / _PARTS:
+        raise InvalidInput(f"least fraction {least:g} %", "give percent above 0 and below a third of 100")
+    parts = _rows(clay, silt, sand)
+    for row in np.flatnonzero((parts < 0).any(axis=1))[:1]:
+        raise InvalidInput(f"row {row} has a negative fraction: {parts[row].tolist()}", "give shares of 0 or more")
+    total = parts.sum(axis=1, keepdims=True)
+    known = (total > 0).ravel()
+    shares = np.full(parts.shape, np.nan)
+    shares[known] = _raised(WHOLE_PERCENT * parts[known] / total[known], least)
+    return shares
+
+
+def alr(clay: ArrayLike, silt: ArrayLike, sand: ArrayLike) -> _Floats:
+    """Additive log-ratios (n, 2): ln(clay/sand), ln(silt/sand), of fractions (n,) in one unit.
+
+    NaN where a fraction is missing.
+
+    Raises:
+        InvalidInput: when shapes differ or a fraction is not above 0: use :func:`close` first.
+    """
+    parts = _rows(clay, silt, sand)
+    for row in np.flatnonzero((parts <= 0).any(axis=1))[:1]:
+        raise InvalidInput(f"row {row} has no log-ratio: {parts[row].tolist()}", "replace zeros first, with close")
+    logs = np.log(parts)
+    ratios: _Floats = logs[:, :2] - logs[:, 2:]
+    return ratios
+
+
+def inverse_alr(ratios: ArrayLike) -> _Floats:
+    """Clay, silt, sand (n, 3) in %, summing to 100, of log-ratios (n, 2) as :func:`alr` gives them.
+
+    Raises:
+        InvalidInput: when there are not two columns, or a ratio is infinite.
+    """
+    z = np.asarray(ratios, np.float64)
+    if z.ndim != 2 or z.shape[1] != _PARTS - 1 or np.isinf(z).any():
+        raise InvalidInput(f"log-ratios of shape {z.shape}", "give rows of two finite numbers")
+    full = np.column_stack([z, np.zeros(z.shape[0])])
+    # The largest part as reference: no exponential overflows.
+    parts = np.exp(full - full.max(axis=1, keepdims=True))
+    shares: _Floats = WHOLE_PERCENT * parts / parts.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _rows(clay: ArrayLike, silt: ArrayLike, sand: ArrayLike) -> _Floats:
+    columns = [np.asarray(part, np.float64) for part in (clay, silt, sand)]
+    if any(column.ndim != 1 or column.shape != columns[0].shape for column in columns):
+        shapes = ", ".join(str(column.shape) for column in columns)
+        raise InvalidInput(f"clay, silt and sand of shapes {shapes}", "give columns of equal length")
+    parts = np.column_stack(columns)
+    if np.isinf(parts).any():
+        raise InvalidInput("a fraction is infinite", "give finite numbers, or NaN where there is none")
+    return parts
+
+
+def _raised(shares: _Floats, least: float) -> _Floats:
+    """No share below ``least``; shrinking the others may bring one more below it, but never all three."""
+    low = np.zeros(shares.shape, np.bool_)
+    for _ in range(_PARTS - 1):
+        low |= shares < least
+        free = np.where(low, 0.0, shares)
+        room = WHOLE_PERCENT - least * low.sum(axis=1, keepdims=True)
+        shares = np.where(low, least, free * room / free.sum(axis=1, keepdims=True))
+    return shares
