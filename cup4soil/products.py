@@ -19,6 +19,16 @@ from cup4soil.grids import Bounds, crs_code, crs_of
 
 RECORD_FILE = "product.json"
 COG_MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+# What a map is called where its bootstrap shows no skill; a record that hides it is none.
+NO_SKILL = "no skill shown"
+NO_SKILL_NOTE = (
+    "No skill was shown: the 90 % interval of the model efficiency (MEC) in spatial validation reaches below 0.05, so"
+    " away from samples the map may be no better than the mean of all samples."
+)
+# The figure that decides it, and its limit.
+MEC_LOWER_END = "MEC, lower end of its 90 % interval"
+LEAST_MEC = 0.05
+type Verdict = Literal["skill", "no-skill"]
 type ProductKind = Literal["composite", "index", "thresholds", "soil-map", "model", "samples"]
 type SourceRole = Literal["scene", "samples", "covariate", "model", "threshold", "land-cover", "composite", "index"]
 
@@ -178,7 +188,11 @@ class Extent(Frozen):
 
 
 class ProductRecord(Frozen):
-    """Everything the service knows of one product; files are named relative to the product's folder."""
+    """Everything the service knows of one product; files are named relative to the product's folder.
+
+    ``verdict`` says of a soil map or a model whether spatial validation showed any skill. Where it did not, the title
+    and the limitations say so too, and a figure :data:`MEC_LOWER_END` below 0.05 without that label is refused.
+    """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     collection: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -196,10 +210,20 @@ class ProductRecord(Frozen):
     licence: str
     attribution: tuple[str, ...] = ()
     simulated: bool = False
+    verdict: Verdict | None = None
     limitations: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = ()
     documents: tuple[Document, ...] = ()
     created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+    @model_validator(mode="after")
+    def _labelled(self) -> Self:
+        unskilled = any(each.name == MEC_LOWER_END and each.value < LEAST_MEC for each in self.quality)
+        if unskilled and self.verdict != "no-skill":
+            raise ValueError("a product without skill does not say so: its verdict has to be no-skill")
+        if self.verdict == "no-skill" and not (NO_SKILL in self.title and NO_SKILL_NOTE in self.limitations):
+            raise ValueError(f"a product without skill needs {NO_SKILL!r} in its title, and the note among its limits")
+        return self
 
     @property
     def files(self) -> tuple[str, ...]:
