@@ -117,7 +117,7 @@ def _figures(result: TrainingResult) -> dict[str, Figure]:
             unit_name(parse_crs(result.crs)),
         ),
         "histogram": plots.histogram(
-            result.table.values, label, result.modelled if result.transform.name == "ln" else None
+            result.table.value, label, result.modelled if result.transform.name == "ln" else None
         ),
     }
 

@@ -19,6 +19,7 @@ from cup4soil.methods.profiles import overlapping
 from cup4soil.products import Frozen
 from cup4soil.properties import SoilProperty
 from producers.coordinates import metres_per_unit
+from producers.sample_spec import TargetSpec
 
 REASONS: Mapping[str, str] = {
     "empty": "The row is blank.",
@@ -74,7 +75,10 @@ class Exclusion(Frozen):
 
 @dataclass
 class Draft:
-    """Rows under examination; arrays over the n rows, ``depths`` of shape (n, 2) or None, ``values`` as stated."""
+    """Rows under examination; ``depths`` of shape (n, 2) in cm or None, ``values`` (n, t) in the units stated.
+
+    ``halved`` counts the values put at half the limit of detection.
+    """
 
     rows: NDArray[np.int64]
     ids: Sequence[str]
@@ -84,6 +88,7 @@ class Draft:
     values: NDArray[np.float64]
     features: NDArray[np.float64]
     exclusions: list[Exclusion] = field(default_factory=list)
+    halved: int = 0
 
     def __post_init__(self) -> None:
         self.kept = np.ones(self.rows.size, dtype=bool)
@@ -123,17 +128,18 @@ def check_depths(draft: Draft) -> None:
             draft.exclude(i, "depth-too-large", f"{said} is deeper than {MAX_DEPTH_CM:g} cm; depths are in cm")
 
 
-def check_range(draft: Draft, prop: SoilProperty, unit: str) -> None:
-    """Values must be possible for the property in the stated unit; names the unit in which they would be."""
-    converted = prop.to_unit(draft.values, unit)
-    possible = prop.in_range(converted)
-    low, high = prop.valid_range
-    for i in draft.indices():
-        if not possible[i]:
-            fitting = _fitting_units(prop, float(draft.values[i]))
-            hint = f"; it would be possible in {' or '.join(fitting)}" if fitting else ""
-            limits = f"{low:g} to {high:g} {prop.unit}"
-            draft.exclude(i, "out-of-range", f"{draft.values[i]:g} {unit} is outside {limits}{hint}")
+def check_range(draft: Draft, targets: Sequence[TargetSpec]) -> None:
+    """Values must be possible for each property in the stated unit; names the unit in which they would be."""
+    for target, values in zip(targets, draft.values.T, strict=True):
+        prop, unit = target.property, target.unit
+        possible = prop.in_range(prop.to_unit(values, unit))
+        low, high = prop.valid_range
+        for i in draft.indices():
+            if not possible[i]:
+                fitting = _fitting_units(prop, float(values[i]))
+                hint = f"; it would be possible in {' or '.join(fitting)}" if fitting else ""
+                said = f"{target.column} of {values[i]:g} {unit} is outside {low:g} to {high:g} {prop.unit}"
+                draft.exclude(i, "out-of-range", f"{said}{hint}")
 
 
 def _fitting_units(prop: SoilProperty, value: float) -> list[str]:
@@ -179,9 +185,9 @@ def _median_warning(values: NDArray[np.float64], prop: SoilProperty, unit: str) 
     )
 
 
-def check_texture(draft: Draft, fractions: NDArray[np.float64], to_percent: float, tolerance: float) -> int:
-    """Sand, silt and clay, (n, 3), must sum to 100 % within ``tolerance``; returns how many rows lack a fraction."""
-    sums = fractions.sum(axis=1) * to_percent
+def check_texture(draft: Draft, fractions: NDArray[np.float64], tolerance: float) -> int:
+    """Sand, silt and clay, (n, 3) in %, must sum to 100 within ``tolerance``; returns how many rows lack a fraction."""
+    sums = fractions.sum(axis=1)
     unchecked = 0
     for i in draft.indices():
         if math.isnan(sums[i]):
@@ -246,7 +252,7 @@ def check_repetition(draft: Draft, named: bool) -> int:
     for members in _groups(draft, lambda i: (*_identity(draft, i, named), *_depth(draft, i))).values():
         distinct: dict[tuple[float, ...], int] = {}
         for i in members:
-            first = distinct.setdefault((draft.values[i], *draft.features[i]), i)
+            first = distinct.setdefault((*draft.values[i], *draft.features[i]), i)
             if first != i:
                 draft.exclude(i, "duplicate", f"repeats row {draft.rows[first]}")
         if len(distinct) < 2:

@@ -1,24 +1,16 @@
 """Soil samples: from a table to one value for each profile in a depth interval, and a report of every row."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo import CRS
-from pydantic import ConfigDict
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.methods.profiles import harmonise
-from cup4soil.products import Frozen
-from cup4soil.properties import TEXTURE_CODES, SoilProperty
+from cup4soil.properties import TEXTURE_CODES
 from producers.sample_checks import (
-    REASONS,
     Draft,
     Exclusion,
     check_coordinates,
@@ -31,123 +23,28 @@ from producers.sample_checks import (
     counted,
     unit_warning,
 )
-from producers.tables import Table, has_decimal_comma, numbers_of, read_table
+from producers.sample_spec import TEXTURE_TOLERANCE_PERCENT, SampleSpec, TargetSpec
+from producers.sample_table import SampleReport, SampleTable
+from producers.tables import Numbers, Table, has_decimal_comma, numbers_of, read_table
 
 # Fewer samples neither train a forest nor say how good it is.
 MIN_SAMPLES = 30
-TEXTURE_TOLERANCE_PERCENT = 1.0
 _TEXTURE_NAMES = ({"sand", "sa", "s"}, {"silt", "si", "u"}, {"clay", "cl", "c", "t"})
 
-
-class SampleSpec(Frozen):
-    """Where in the table what stands, and how it is to be read. ``texture`` names sand, silt and clay."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    target: str
-    property: SoilProperty
-    unit: str
-    x: str
-    y: str
-    crs: CRS
-    id: str | None = None
-    upper: str | None = None
-    lower: str | None = None
-    depth: Depth | None = None
-    features: tuple[str, ...] = ()
-    texture: tuple[str, str, str] | None = None
-    texture_tolerance: float = TEXTURE_TOLERANCE_PERCENT
-    minimum_coverage: float = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class SampleTable:
-    """One value for each of m profiles. ``values`` in the property's conventional unit, ``features`` (m, f).
-
-    ``rows`` names the rows of the table behind each profile, ``coverage`` the share of the depth interval they
-    cover, ``groups`` what belongs together in every validation: equal names, and equal locations.
-    """
-
-    ids: tuple[str, ...]
-    rows: tuple[tuple[int, ...], ...]
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    values: NDArray[np.float64]
-    features: NDArray[np.float64]
-    coverage: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def groups(self) -> NDArray[np.int64]:
-        """A number for each profile, (m,): the same for those joined by one name or one location, also over others."""
-        names = np.unique(np.array(self.ids, dtype=str), return_inverse=True)[1].ravel()
-        places = np.unique(np.column_stack([self.x, self.y]), axis=0, return_inverse=True)[1].ravel()
-        nodes = 2 * len(self)
-        links = coo_array((np.ones(len(self)), (names, len(self) + places)), shape=(nodes, nodes))
-        return np.asarray(connected_components(links, directed=False)[1][names], dtype=np.int64)
-
-    def take(self, chosen: NDArray[np.bool_]) -> "SampleTable":
-        """The profiles where ``chosen`` is True."""
-        picked = np.flatnonzero(chosen)
-        return SampleTable(
-            tuple(self.ids[i] for i in picked),
-            tuple(self.rows[i] for i in picked),
-            self.x[picked],
-            self.y[picked],
-            self.values[picked],
-            self.features[picked],
-            self.coverage[picked],
-        )
-
-
-class SampleReport(Frozen):
-    """What became of every row: used, below or above the depth interval, or excluded for a reason.
-
-    ``notes`` are what was noticed while reading; :attr:`warnings` are what a user has to be told.
-    """
-
-    file: str
-    checksum: str
-    encoding: str
-    delimiter: str
-    decimal_comma: bool
-    rows: int
-    used_rows: int
-    outside_interval_rows: int
-    samples: int
-    excluded: tuple[Exclusion, ...]
-    counts: Mapping[str, int]
-    notes: tuple[str, ...]
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """The notes, and before them, where it is so, that most rows are not used."""
-        bad = len(self.excluded)
-        if 2 * bad <= self.rows:
-            return self.notes
-        reasons = ", ".join(f"{count} {code}" for code, count in self.counts.items())
-        loud = (
-            f"More than half of the rows cannot be used: {bad} of {self.rows}. Reasons: {reasons}."
-            " Look at the list before trusting a map."
-        )
-        return loud, *self.notes
-
-    @property
-    def reasons(self) -> dict[str, str]:
-        """What the codes that occur mean."""
-        return {code: REASONS[code] for code in self.counts}
-
-    def summary(self) -> dict[str, Any]:
-        """The counts of rows, as reports and records give them."""
-        return {
-            "rows_in_file": self.rows,
-            "rows_used": self.used_rows,
-            "rows_outside_interval": self.outside_interval_rows,
-            "samples": self.samples,
-            "excluded": dict(self.counts),
-        }
+__all__ = [
+    "MIN_SAMPLES",
+    "TEXTURE_TOLERANCE_PERCENT",
+    "SampleReport",
+    "SampleSpec",
+    "SampleTable",
+    "TargetSpec",
+    "check_enough",
+    "check_spec",
+    "read_samples",
+    "samples_of",
+    "texture_columns",
+    "without_gaps",
+]
 
 
 def read_samples(path: Path, spec: SampleSpec) -> tuple[SampleTable, SampleReport]:
@@ -159,15 +56,19 @@ def read_samples(path: Path, spec: SampleSpec) -> tuple[SampleTable, SampleRepor
         InvalidSamples: when the file is no table.
     """
     check_spec(spec)
-    table = read_table(path)
-    columns = _number_columns(spec)
-    decimal_comma = has_decimal_comma(table, columns)
-    draft, notes = _draft(table, spec, decimal_comma), []
-    suspicion = unit_warning(draft.values, spec.property, spec.unit)
-    censored = counted(draft.exclusions).get("below-detection", 0)
+    return samples_of(read_table(path), spec)
+
+
+def samples_of(table: Table, spec: SampleSpec) -> tuple[SampleTable, SampleReport]:
+    """Check and harmonise the samples in ``table``, as :func:`read_samples` does with a file."""
+    check_spec(spec)
+    decimal_comma = has_decimal_comma(table, _number_columns(spec))
+    draft = _draft(table, spec, decimal_comma)
+    notes = [note for note in (_warned_units(draft, spec), _censored_note(draft)) if note]
+    notes += _halved_notes(draft) + _joint_notes(draft, spec)
     check_depths(draft)
     check_coordinates(draft, spec.crs)
-    check_range(draft, spec.property, spec.unit)
+    check_range(draft, spec.targets)
     notes += _texture_notes(draft, table, spec, decimal_comma)
     if spec.id:
         check_locations(draft, spec.crs)
@@ -175,13 +76,9 @@ def read_samples(path: Path, spec: SampleSpec) -> tuple[SampleTable, SampleRepor
     if replicates:
         notes.append(f"{replicates} rows give differing values at one place; they are kept as replicates.")
     check_overlaps(draft)
-    if censored:
-        notes.insert(0, _censored_note(censored))
-    if suspicion:
-        notes.insert(0, suspicion)
     if table.encoding != "utf-8":
         notes.append(f"The file is not in UTF-8; it was read as {table.encoding}.")
-    samples, outside = _profiles(draft, spec)
+    samples, outside = _samples(draft, spec)
     notes += _coverage_notes(samples, spec)
     return samples, _report(table, decimal_comma, draft.exclusions, samples, outside, notes)
 
@@ -219,10 +116,11 @@ def check_enough(table: SampleTable, report: SampleReport) -> None:
             f"{report.file} has {len(table)} usable samples of {report.rows} rows{_main_reason(report)}",
             f"give at least {MIN_SAMPLES}",
         )
-    if np.ptp(table.values) == 0:
-        raise InvalidSamples(
-            f"all {len(table)} samples of {report.file} have the value {table.values[0]:g}", "give samples that differ"
-        )
+    for values in table.values.T:
+        if np.ptp(values) == 0:
+            raise InvalidSamples(
+                f"all {len(table)} samples of {report.file} have the value {values[0]:g}", "give samples that differ"
+            )
 
 
 def _main_reason(report: SampleReport) -> str:
@@ -239,66 +137,117 @@ def check_spec(spec: SampleSpec) -> None:
     Raises:
         InvalidInput: when depth columns, profiles and interval do not fit together, or the unit is unknown.
     """
-    spec.property.to_unit(np.zeros(1), spec.unit)
+    for target in spec.targets:
+        target.property.to_unit(np.zeros(1), target.unit)
+    codes = [target.property.code for target in spec.targets]
+    if len(set(codes)) < len(codes):
+        raise InvalidInput(f"one property is named twice in {', '.join(codes)}", "name each once")
     if (spec.upper is None) != (spec.lower is None):
         raise InvalidInput("only one of the depth columns is named", "name both, --upper and --lower, or none")
     if spec.upper is not None and spec.id is None:
         raise InvalidInput("horizons have no profile", "name the column of profile names with --id")
-    if spec.upper is not None and spec.depth is None:
+    if spec.depths_as_rows and spec.upper is None:
+        raise InvalidInput("samples by horizon have no depth columns", "name them with --upper and --lower")
+    if spec.upper is not None and spec.depth is None and not spec.depths_as_rows:
         raise InvalidInput("horizons have no depth interval to go to", "give --depth, such as 0-20")
 
 
 def _number_columns(spec: SampleSpec) -> tuple[str, ...]:
     depths = (spec.upper, spec.lower) if spec.upper and spec.lower else ()
-    return (spec.target, spec.x, spec.y, *depths, *spec.features)
+    return (*(target.column for target in spec.targets), spec.x, spec.y, *depths, *spec.features)
 
 
 def _draft(table: Table, spec: SampleSpec, decimal_comma: bool) -> Draft:
-    read = {name: numbers_of(table.column(name), decimal_comma) for name in _number_columns(spec)}
-    x, y, target = read[spec.x].values, read[spec.y].values, read[spec.target].values
-    depths = np.column_stack([read[spec.upper].values, read[spec.lower].values]) if spec.upper and spec.lower else None
+    columns = dict.fromkeys(_number_columns(spec))
+    read = {name: numbers_of(table.column(name), decimal_comma, spec.missing, spec.below) for name in columns}
+    x, y = read[spec.x].values, read[spec.y].values
+    depths = None
+    if spec.upper and spec.lower:
+        depths = spec.to_cm * np.column_stack([read[spec.upper].values, read[spec.lower].values])
     ids = table.column(spec.id) if spec.id else [f"{a:.10g} {b:.10g}" for a, b in zip(x, y, strict=True)]
     features = (
         np.column_stack([read[name].values for name in spec.features]) if spec.features else np.empty((x.size, 0))
     )
-    draft = Draft(np.array(table.numbers, dtype=np.int64), ids, x, y, depths, target, features)
+    values = np.column_stack([_target_values(read[target.column], target, spec) for target in spec.targets])
+    draft = Draft(np.array(table.numbers, dtype=np.int64), ids, x, y, depths, values, features)
+    below = np.column_stack([read[target.column].below for target in spec.targets])
+    draft.halved = int(np.sum(below & np.isfinite(values)))
     draft.exclusions += [Exclusion(row=row, code="empty", message="blank row") for row in table.empty]
     draft.exclusions += [
         Exclusion(row=row, code="ragged", message=f"{cells} cells where the header has {len(table.columns)}")
         for row, cells in table.ragged.items()
     ]
-    _exclude_unreadable(draft, table, spec, decimal_comma)
+    _exclude_unreadable(draft, table, spec, read)
     return draft
 
 
-def _exclude_unreadable(draft: Draft, table: Table, spec: SampleSpec, decimal_comma: bool) -> None:
+def _target_values(numbers: Numbers, target: TargetSpec, spec: SampleSpec) -> NDArray[np.float64]:
+    """Values in the target's unit, (n,); below the limit of detection half of it where that is asked for."""
+    values = numbers.values
+    if spec.below_detection == "half":
+        stated = np.nan if target.detection_limit is None else target.detection_limit
+        limits = np.where(np.isnan(numbers.limits), stated, numbers.limits)
+        values = np.where(numbers.below, limits / 2, values)
+    return np.asarray(values * target.factor, dtype=np.float64)
+
+
+def _exclude_unreadable(draft: Draft, table: Table, spec: SampleSpec, read: dict[str, Numbers]) -> None:
     for i, name in enumerate(draft.ids):
         if not name:
             draft.exclude(i, "missing-id", f"no profile in column {spec.id}")
-    codes = {spec.target: "missing-target", spec.x: "missing-coordinates", spec.y: "missing-coordinates"}
+    targets = {target.column: k for k, target in enumerate(spec.targets)}
+    codes = dict.fromkeys(targets, "missing-target") | {spec.x: "missing-coordinates", spec.y: "missing-coordinates"}
     codes |= dict.fromkeys((name for name in (spec.upper, spec.lower) if name), "missing-depth")
-    for column in _number_columns(spec):
+    for column, numbers in read.items():
         cells = table.column(column)
-        numbers = numbers_of(cells, decimal_comma)
         for i in map(int, np.flatnonzero(numbers.missing | numbers.wrong)):
-            if numbers.below[i] and column == spec.target:
-                draft.exclude(i, "below-detection", f"{column} is {cells[i][:40]!r}, below what was detected")
+            if numbers.below[i] and column in targets:
+                if np.isnan(draft.values[i, targets[column]]):
+                    draft.exclude(i, "below-detection", f"{column} is {cells[i][:40]!r}, below what was detected")
             elif numbers.wrong[i]:
                 draft.exclude(i, "not-a-number", f"{column} is {cells[i][:40]!r}, no number")
             else:
                 draft.exclude(i, codes.get(column, "missing-feature"), f"no value in column {column}")
 
 
+def _warned_units(draft: Draft, spec: SampleSpec) -> str | None:
+    """What the values look like before any is excluded for its range."""
+    found = [
+        unit_warning(values, target.property, target.unit)
+        for target, values in zip(spec.targets, draft.values.T, strict=True)
+    ]
+    return " ".join(each for each in found if each) or None
+
+
+def _halved_notes(draft: Draft) -> list[str]:
+    return [f"{draft.halved} values below the limit of detection stand at half of it."] if draft.halved else []
+
+
+def _joint_notes(draft: Draft, spec: SampleSpec) -> list[str]:
+    """How many rows have some of the properties and not all."""
+    known = np.isfinite(draft.values)
+    some = int(np.sum(known.any(axis=1) & ~known.all(axis=1)))
+    if not some:
+        return []
+    names = ", ".join(target.column for target in spec.targets)
+    return [f"{some} rows have a value of some of {names} and not of all; they cannot serve a joint model."]
+
+
 def _texture_notes(draft: Draft, table: Table, spec: SampleSpec, decimal_comma: bool) -> list[str]:
     """Check the texture sum of a texture target; other targets are not concerned by it."""
-    if spec.property.code not in TEXTURE_CODES:
+    targets = {target.column: target for target in spec.targets if target.property.code in TEXTURE_CODES}
+    if not targets:
         return []
-    columns = spec.texture or texture_columns(table.columns, spec.target)
+    first = next(iter(targets.values()))
+    columns = spec.texture or texture_columns(table.columns, first.column)
     if columns is None:
         return ["The columns of sand, silt and clay were not recognised: their sum was not checked."]
-    fractions = np.column_stack([numbers_of(table.column(name), decimal_comma).values for name in columns])
-    to_percent = float(spec.property.to_unit(np.ones(1), spec.unit)[0])
-    unchecked = check_texture(draft, fractions, to_percent, spec.texture_tolerance)
+    fractions = []
+    for name in columns:
+        how = targets.get(name, first)
+        numbers = numbers_of(table.column(name), decimal_comma, spec.missing, spec.below)
+        fractions.append(how.property.to_unit(_target_values(numbers, how, spec), how.unit))
+    unchecked = check_texture(draft, np.column_stack(fractions), spec.texture_tolerance)
     return [f"The texture sum of {unchecked} rows could not be checked: a fraction is missing."] if unchecked else []
 
 
@@ -310,13 +259,48 @@ def texture_columns(columns: Sequence[str], target: str) -> tuple[str, str, str]
     return found[0][0], found[1][0], found[2][0]
 
 
-def _profiles(draft: Draft, spec: SampleSpec) -> tuple[SampleTable, int]:
-    """The kept rows as profiles, and how many rows lie wholly outside the depth interval."""
+def _samples(draft: Draft, spec: SampleSpec) -> tuple[SampleTable, int]:
+    """The kept rows as samples, and how many rows lie wholly outside the depth interval."""
     kept = np.flatnonzero(draft.kept)
-    values = np.column_stack([spec.property.to_unit(draft.values, spec.unit), draft.features])
+    converted = [
+        target.property.to_unit(values, target.unit)
+        for target, values in zip(spec.targets, draft.values.T, strict=True)
+    ]
+    values = np.column_stack([*converted, draft.features])
+    if draft.depths is None:
+        depth = spec.depth
+        depths = None if depth is None else np.tile([depth.upper_cm, depth.lower_cm], (kept.size, 1))
+        return _by_row(draft, spec, kept, values, depths), 0
+    if spec.depths_as_rows:
+        within = kept[_middles_within(draft.depths[kept], spec.depth)]
+        return _by_row(draft, spec, within, values, draft.depths[within]), int(kept.size - within.size)
+    return _by_profile(draft, spec, kept, values)
+
+
+def _by_row(
+    draft: Draft,
+    spec: SampleSpec,
+    rows: NDArray[np.intp],
+    values: NDArray[np.float64],
+    depths: NDArray[np.float64] | None,
+) -> SampleTable:
+    ids = [draft.ids[int(i)] for i in rows]
+    return _sample_table(draft, spec, ids, [[int(i)] for i in rows], values[rows], np.ones(rows.size), depths)
+
+
+def _middles_within(depths: NDArray[np.float64], interval: Depth | None) -> NDArray[np.bool_]:
+    if interval is None:
+        return np.ones(len(depths), dtype=bool)
+    middle = depths.mean(axis=1)
+    return np.asarray((middle >= interval.upper_cm) & (middle <= interval.lower_cm), dtype=np.bool_)
+
+
+def _by_profile(
+    draft: Draft, spec: SampleSpec, kept: NDArray[np.intp], values: NDArray[np.float64]
+) -> tuple[SampleTable, int]:
+    """One sample for each profile, in the depth interval."""
     if draft.depths is None or spec.depth is None:
-        ids = [draft.ids[int(i)] for i in kept]
-        return _sample_table(draft, ids, [[int(i)] for i in kept], values[kept], np.ones(kept.size)), 0
+        raise InvalidInput("horizons have no depth interval to go to", "give --depth, such as 0-20")
     top, bottom = spec.depth.upper_cm, spec.depth.lower_cm
     within = kept[np.minimum(draft.depths[kept, 1], bottom) > np.maximum(draft.depths[kept, 0], top)]
     upper, lower = draft.depths[within].T
@@ -328,24 +312,35 @@ def _profiles(draft: Draft, spec: SampleSpec) -> tuple[SampleTable, int]:
     for name, share in result.rejected.items():
         for i in members[name]:
             draft.exclude(i, "partial-coverage", f"profile {name} covers {100 * share:.0f} % of {spec.depth}")
-    table = _sample_table(draft, result.ids, [members[name] for name in result.ids], result.values, result.coverage)
+    chosen = [members[name] for name in result.ids]
+    depths = np.tile([top, bottom], (len(chosen), 1))
+    table = _sample_table(draft, spec, result.ids, chosen, result.values, result.coverage, depths)
     return table, int(kept.size - within.size)
 
 
 def _sample_table(
     draft: Draft,
+    spec: SampleSpec,
     ids: Sequence[str],
     members: Sequence[Sequence[int]],
     values: NDArray[np.float64],
     coverage: NDArray[np.float64],
+    depths: NDArray[np.float64] | None,
 ) -> SampleTable:
-    """Samples made of the rows ``members``; ``values`` holds the target and then the features."""
+    """Samples made of the rows ``members``; ``values`` holds the targets and then the features."""
     first = np.array([rows[0] for rows in members], dtype=np.int64)
     rows = tuple(tuple(int(draft.rows[i]) for i in each) for each in members)
-    return SampleTable(tuple(ids), rows, draft.x[first], draft.y[first], values[:, 0], values[:, 1:], coverage)
+    codes = tuple(target.property.code for target in spec.targets)
+    count = len(codes)
+    return SampleTable(
+        tuple(ids), rows, draft.x[first], draft.y[first], values[:, :count], values[:, count:], coverage, codes, depths
+    )
 
 
-def _censored_note(rows: int) -> str:
+def _censored_note(draft: Draft) -> str | None:
+    rows = counted(draft.exclusions).get("below-detection", 0)
+    if not rows:
+        return None
     return (
         f"{rows} rows are left out because their value is below the limit of detection: without the lowest values"
         " the map tends to be too high. Half the limit in their place would keep them."

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,13 +70,15 @@ class Table:
 class Numbers:
     """Cells read as numbers: NaN where ``missing`` (blank, NA) and where ``wrong`` (no number).
 
-    ``below`` are those of the wrong ones that say the value is below a limit of detection.
+    ``below`` are those of the wrong ones that say the value is below a limit of detection, ``limits`` the limit
+    where the cell names it (``< 0.5``), else NaN.
     """
 
     values: NDArray[np.float64]
     missing: NDArray[np.bool_]
     wrong: NDArray[np.bool_]
     below: NDArray[np.bool_]
+    limits: NDArray[np.float64]
 
 
 def read_table(path: Path) -> Table:
@@ -110,14 +113,35 @@ def check_samples_file(path: Path) -> None:
             raise NotFound(f"no samples at {path}", "give the path of a CSV file")
 
 
-def numbers_of(cells: Sequence[str], decimal_comma: bool) -> Numbers:
-    """Read cells as numbers. Blank cells and the usual words for a missing value are missing, not wrong."""
-    missing = np.array([cell.lower() in _MISSING for cell in cells], dtype=bool)
-    texts = [cell.replace(",", ".") if decimal_comma and _COMMA_NUMBER.fullmatch(cell) else cell for cell in cells]
-    values = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in texts], dtype=np.float64)
-    values[~np.isfinite(values)] = np.nan
-    below = np.array([_BELOW_DETECTION.fullmatch(cell) is not None for cell in cells], dtype=bool)
-    return Numbers(values, missing, np.isnan(values) & ~missing, below)
+def numbers_of(
+    cells: Sequence[str], decimal_comma: bool, missing_words: Sequence[str] = (), below_words: Sequence[str] = ()
+) -> Numbers:
+    """Read cells as numbers. Blank cells and the usual words for a missing value are missing, not wrong.
+
+    ``missing_words`` are further words for a missing value, or numbers that stand for one (-9999), ``below_words``
+    for a value below the limit of detection; case does not matter.
+    """
+    words = _MISSING | {word.strip().lower() for word in missing_words}
+    absent = {float(word) for word in words if _NUMBER.fullmatch(word)}
+    lesser = {word.strip().lower() for word in below_words}
+    values = np.array([_number(cell, decimal_comma) for cell in cells], dtype=np.float64)
+    below = np.array([cell.lower() in lesser or _BELOW_DETECTION.fullmatch(cell) is not None for cell in cells], bool)
+    missing = np.array([cell.lower() in words for cell in cells], dtype=bool) | np.isin(values, list(absent))
+    values[missing | below] = np.nan
+    limits = np.array([_limit(cell, decimal_comma) if low else np.nan for cell, low in zip(cells, below, strict=True)])
+    return Numbers(values, missing, np.isnan(values) & ~missing, below, limits.astype(np.float64))
+
+
+def _number(cell: str, decimal_comma: bool) -> float:
+    text = cell.replace(",", ".") if decimal_comma and _COMMA_NUMBER.fullmatch(cell) else cell
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def _limit(cell: str, decimal_comma: bool) -> float:
+    """The limit that ``< 0.5`` names; NaN where none is named, or none above 0."""
+    found = _number(cell.lstrip("<\u2264= \t"), decimal_comma)
+    return found if found > 0 else math.nan
 
 
 def has_decimal_comma(table: Table, columns: Sequence[str]) -> bool:

@@ -98,7 +98,7 @@ class TrainJob:
     @cached_property
     def id(self) -> str:
         """Identity of the model."""
-        name = collection_name(self.spec.property.code, self.spec.depth)
+        name = collection_name(self.spec.target.property.code, self.spec.depth)
         return product_id(f"model-{name}", self.algorithm, self.sources)
 
     @property
@@ -131,7 +131,7 @@ class TrainJob:
             forest = QuantileForest.fit(
                 training.features,
                 training.modelled,
-                training.table.values,
+                training.table.value,
                 self.forest_parameters,
                 threads=self.settings.threads,
             )
@@ -153,7 +153,7 @@ class TrainJob:
         encoding = Encoding.fit(self.covariate_names, self._categorical, covariates)
         transform = _transform(table, self.request.log)
         return Training(
-            table, report, encoding, encoding.encode(covariates)[0], transform, transform.apply(table.values)
+            table, report, encoding, encoding.encode(covariates)[0], transform, transform.apply(table.value)
         )
 
     @property
@@ -167,7 +167,7 @@ class TrainJob:
         found = cross_validate(
             training.features,
             training.modelled,
-            training.table.values,
+            training.table.value,
             folds,
             self.forest_parameters,
             levels,
@@ -175,7 +175,7 @@ class TrainJob:
             on_fold=advance,
         )
         low, high = levels.index(0.05), levels.index(0.95)
-        given, modelled, values = found.reported, found.modelled, training.table.values
+        given, modelled, values = found.reported, found.modelled, training.table.value
         count = int(folds.max()) + 1
         blocks = "" if block_size is None else f" of {block_size:g} m"
         title = "Random folds" if block_size is None else "Spatial blocks"
@@ -199,10 +199,10 @@ class TrainJob:
         in_random: Validation,
         in_blocks: Validation,
     ) -> TrainingResult:
-        prop = self.spec.property
+        prop = self.spec.target.property
         return TrainingResult(
             request=self.request,
-            prop=prop if self.request.property_code else with_factor(prop, training.table.values),
+            prop=prop if self.request.property_code else with_factor(prop, training.table.value),
             depth=self.spec.depth,
             crs=crs_code(self.spec.crs),
             table=training.table,
@@ -269,7 +269,7 @@ def _transform(table: SampleTable, log: bool) -> Transform:
     """
     if not log:
         return Transform(name="identity")
-    if table.values.min() < 0 or table.values.max() <= 0:
-        raise InvalidSamples(f"values of {table.values.min():g} have no logarithm", "train without --log")
-    positive = float(table.values[table.values > 0].min())
-    return Transform(name="ln", floor=positive if table.values.min() > 0 else positive / 2)
+    if table.value.min() < 0 or table.value.max() <= 0:
+        raise InvalidSamples(f"values of {table.value.min():g} have no logarithm", "train without --log")
+    positive = float(table.value[table.value > 0].min())
+    return Transform(name="ln", floor=positive if table.value.min() > 0 else positive / 2)

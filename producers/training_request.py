@@ -15,7 +15,7 @@ from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.grids import parse_crs
 from cup4soil.products import Period
 from cup4soil.properties import SoilProperty, property_codes, soil_property
-from producers.samples import TEXTURE_TOLERANCE_PERCENT, SampleSpec
+from producers.samples import TEXTURE_TOLERANCE_PERCENT, SampleSpec, TargetSpec
 
 _LARGEST_STORED = 32_767
 _FINEST_FACTOR = 1000
@@ -84,8 +84,9 @@ class TrainRequest(BaseModel):
         Raises:
             InvalidInput: when property, unit or CRS are unknown.
         """
+        target = TargetSpec(column=self.target, property=requested_property(self), unit=self.unit)
         return SampleSpec(
-            target=self.target, property=requested_property(self), unit=self.unit, x=self.x, y=self.y,
+            targets=(target,), x=self.x, y=self.y,
             crs=parse_crs(self.crs), id=self.id, upper=self.upper, lower=self.lower, depth=self.depth,
             features=self.features, texture=self.texture, texture_tolerance=self.texture_tolerance,
             minimum_coverage=self.minimum_coverage,

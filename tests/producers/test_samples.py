@@ -17,6 +17,7 @@ from producers.samples import (
     SampleReport,
     SampleSpec,
     SampleTable,
+    TargetSpec,
     check_enough,
     read_samples,
     texture_columns,
@@ -34,8 +35,9 @@ def spec_of(**changes: Any) -> SampleSpec:
     given = {
         "target": "oc", "property": soil_property("soc"), "unit": "%", "x": "x", "y": "y",
         "crs": parse_crs("EPSG:32633"), "id": "site", "upper": "upper", "lower": "lower", "depth": Depth(0, 20),
-    }  # fmt: skip
-    return SampleSpec(**(given | changes))
+    } | changes  # fmt: skip
+    target = TargetSpec(column=given.pop("target"), property=given.pop("property"), unit=given.pop("unit"))
+    return SampleSpec(**({"targets": (target,)} | given))
 
 
 def write(path: Path, rows: Sequence[str], header: str = HEADER, encoding: str = "utf-8") -> Path:
@@ -54,7 +56,7 @@ def assert_every_row_is_told(report: SampleReport) -> None:
 
 def test_good_rows_are_all_used_in_the_conventional_unit(tmp_path: Path) -> None:
     table, report = read(tmp_path, good_rows())
-    np.testing.assert_allclose(table.values, [10 + i / 5 for i in range(40)])
+    np.testing.assert_allclose(table.value, [10 + i / 5 for i in range(40)])
     assert (report.rows, report.used_rows, report.samples, report.excluded) == (40, 40, 40, ())
     assert table.rows[0] == (2,)
 
@@ -127,7 +129,7 @@ def test_rows_are_held_against_each_other(tmp_path: Path, rows: list[str], codes
 def test_horizons_become_one_value_weighted_by_thickness(tmp_path: Path) -> None:
     rows = ["A,0,5,4,500000,5800000", "A,5,30,2,500000,5800000", "A,30,60,9,500000,5800000"]
     table, report = read(tmp_path, good_rows() + rows)
-    assert table.values[table.ids.index("A")] == pytest.approx(10 * (5 * 4 + 15 * 2) / 20)
+    assert table.value[table.ids.index("A")] == pytest.approx(10 * (5 * 4 + 15 * 2) / 20)
     assert table.rows[table.ids.index("A")] == (42, 43)
     assert report.outside_interval_rows == 1
     assert_every_row_is_told(report)
@@ -241,7 +243,7 @@ def test_a_name_tells_repetition_where_coordinates_differ_a_little(tmp_path: Pat
 def grouped(ids: Sequence[str], x: Sequence[float]) -> list[int]:
     places = np.array(x, dtype=float)
     rows = tuple((i,) for i in range(len(ids)))
-    table = SampleTable(tuple(ids), rows, places, places, places, np.empty((len(ids), 0)), places)
+    table = SampleTable(tuple(ids), rows, places, places, places[:, None], np.empty((len(ids), 0)), places, ("soc",))
     return table.groups.tolist()
 
 
@@ -343,7 +345,7 @@ def test_encodings_and_delimiters_are_found_out(tmp_path: Path, encoding: str, d
 def test_decimal_commas_are_read_where_cells_are_parted_otherwise(tmp_path: Path) -> None:
     rows = [row.replace(",", ";").replace(".", ",") for row in good_rows()]
     table, report = read_samples(write(tmp_path / "s.csv", rows, HEADER.replace(",", ";")), spec_of())
-    np.testing.assert_allclose(table.values, [10 + i / 5 for i in range(40)])
+    np.testing.assert_allclose(table.value, [10 + i / 5 for i in range(40)])
     assert report.decimal_comma
 
 
