@@ -35,7 +35,7 @@ from producers.samples import (
 from producers.tables import check_samples_file
 from producers.training_record import model_description, model_record
 from producers.training_request import TrainRequest, with_factor
-from producers.training_result import TrainingResult, Validation
+from producers.training_result import OutputResult, TrainingResult, Validation
 
 COLLECTION = "models"
 _VERSION = "1.1"
@@ -180,9 +180,11 @@ class TrainJob:
         blocks = "" if block_size is None else f" of {block_size:g} m"
         title = "Random folds" if block_size is None else "Spatial blocks"
         return Validation(
+            kind="random" if block_size is None else "blocks",
             title=title,
             support=f"{count}-fold cross-validation, {title.lower()}{blocks}, {values.size} samples",
             block_size=block_size,
+            folds=folds,
             reported=scores(values, given.mean, given.quantiles[low], given.quantiles[high]),
             modelled=None
             if training.transform.name == "identity"
@@ -199,22 +201,32 @@ class TrainJob:
         in_random: Validation,
         in_blocks: Validation,
     ) -> TrainingResult:
-        prop = self.spec.target.property
+        prop, values = self.spec.target.property, training.table.value
+        output = OutputResult(
+            prop=prop if self.request.property_code else with_factor(prop, values),
+            column=self.request.target,
+            unit_of_samples=self.request.unit,
+            transform=training.transform,
+            observed=values,
+            modelled=training.modelled,
+            random=in_random,
+            spatial=in_blocks,
+        )
         return TrainingResult(
             request=self.request,
-            prop=prop if self.request.property_code else with_factor(prop, training.table.value),
+            group="single",
+            outputs=(output,),
             depth=self.spec.depth,
+            depths=(),
             crs=crs_code(self.spec.crs),
             table=training.table,
             report=training.report,
             encoding=training.encoding,
-            transform=training.transform,
-            modelled=training.modelled,
-            importance=forest.importance,
+            features=training.encoding.features,
+            training=training.features,
+            forest=forest,
             threshold=applicability.threshold,
             training_dissimilarity=applicability.training_di,
-            random=in_random,
-            spatial=in_blocks,
         )
 
     def _write(self, folder: Path, result: TrainingResult, arrays_checksum: str) -> ProductRecord:
