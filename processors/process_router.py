@@ -40,7 +40,11 @@ type ClientOf = Callable[[Request], str]
 
 def address_hash(request: Request) -> str:
     """A client by its address, which is not kept itself."""
-    host = request.client.host if request.client else ""
+    return client_hash(request.client.host if request.client else "")
+
+
+def client_hash(host: str) -> str:
+    """A name for the address ``host`` that does not tell it."""
     return hashlib.sha256(f"cup4soil client {host}".encode()).hexdigest()[:16]
 
 

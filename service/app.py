@@ -1,6 +1,7 @@
 """The one ASGI app: page, static catalog, STAC API, coverages, processes and their results."""
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -9,6 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
+from prometheus_client.multiprocess import mark_process_dead
 from starlette.middleware.gzip import GZipMiddleware
 
 from cup4soil import __version__
@@ -16,10 +18,13 @@ from cup4soil.errors import NotFound
 from processors.coverage_router import coverage_router
 from processors.process_router import process_router
 from processors.pygeoapi_app import mount_pygeoapi
-from service import problems
+from service import logs, problems
 from service.files import PublicFiles
 from service.health import health_router
+from service.metrics import metrics_router
 from service.middleware import BodyLimit, SafeHeaders
+from service.observing import Observed
+from service.running import MULTIPROCESS
 from service.settings import ServiceSettings
 from stac_catalog.api import add_stac_api
 from stac_catalog.store import Store
@@ -38,6 +43,7 @@ _EXPOSED = (
     "Link",
     "Location",
     "Preference-Applied",
+    "X-Request-ID",
 )
 
 
@@ -59,7 +65,10 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
         expose_headers=list(_EXPOSED),
     )
     app.add_middleware(SafeHeaders)
+    # Added last, it stands outermost: what the others refuse is counted and logged, too.
+    app.add_middleware(Observed)
     app.include_router(health_router(store, settings))
+    app.include_router(metrics_router(store, settings))
     index = add_stac_api(
         app,
         store,
@@ -82,6 +91,7 @@ def from_environment() -> FastAPI:
     settings = ServiceSettings()
     if settings.store is None:
         raise NotFound("no store is named", "set CUP4SOIL_STORE")
+    logs.configure(settings)
     return create_app(settings.store, settings)
 
 
@@ -117,3 +127,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     _LOG.info("CUP4SOIL %s is ready", app.version)
     yield
     app.state.close()
+    if MULTIPROCESS in os.environ:
+        mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

@@ -21,6 +21,7 @@ from cup4soil.errors import (
     StoreError,
 )
 from processors.jobs.errors import Busy
+from service.logs import REQUEST
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -92,4 +93,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
         _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; the operator can see why")
+        # Middleware does not see this answer any more.
+        headers = {"X-Request-ID": name} if (name := REQUEST.get()) else None
+        return problem(
+            request, HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed; the operator can see why", headers
+        )

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import uvicorn
 
 from cup4soil.errors import InvalidInput
 
+# Where prometheus_client looks; it must be set before that is imported, and is not imported here.
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 _APP = "service.app:from_environment"
 _RESTART_S = 2.0
 # A client that sends or reads a byte now and then must not keep the service from ending.
@@ -29,9 +32,10 @@ def serve(store: Path, host: str, port: int, *, workers: int, worker: bool, trus
     check_port(host, port)
     os.environ["CUP4SOIL_STORE"] = str(store.absolute())
     os.environ["CUP4SOIL_LOCAL_URL"] = f"http://{_reachable(host)}:{port}"
-    with _kept_alive(store) if worker else _nothing():
+    with _kept_alive(store) if worker else _nothing(), _shared_figures(workers):
         uvicorn.run(
-            _APP, factory=True, host=host, port=port, workers=workers if workers > 1 else None, log_level="warning",
+            _APP, factory=True, log_config=None, access_log=False,
+            host=host, port=port, workers=workers if workers > 1 else None,
             timeout_graceful_shutdown=_GRACE_S,
             proxy_headers=trust_proxy, forwarded_allow_ips="*" if trust_proxy else None, server_header=False,
         )  # fmt: skip
@@ -55,6 +59,17 @@ def check_port(host: str, port: int) -> None:
             raise InvalidInput(
                 f"cannot listen on {host} port {port}: {error.strerror}", "choose another --port"
             ) from error
+
+
+@contextmanager
+def _shared_figures(workers: int) -> Iterator[None]:
+    """A folder in which several web processes count together, for ``/metrics``."""
+    if workers == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="cup4soil-metrics-") as folder:
+        os.environ[MULTIPROCESS] = folder
+        yield
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """Settings of the service: those of products and jobs, and how it is reached."""
 
-from pydantic import Field
+import ipaddress
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from processors.coverage_settings import CoverageSettings
 from processors.jobs.settings import JobSettings
@@ -12,6 +15,14 @@ class ServiceSettings(JobSettings, CoverageSettings):
     cors_origins: tuple[str, ...] = Field(
         default=("*",), description='Web pages that may read the service, as JSON list; ["*"] for all.'
     )
+    least_free_mib: int = Field(default=512, ge=0, description="Free room below which /health tells of it (MiB).")
+    log_format: Literal["text", "json"] = Field(default="text", description="Form of the logs: text or json.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged: debug, info, warning or error."
+    )
+    metrics_networks: tuple[str, ...] = Field(
+        default=("127.0.0.0/8", "::1/128"), description="Networks that may read /metrics, as JSON list."
+    )
     local_url: str = Field(
         default="http://127.0.0.1:8000", description="Address the service listens on; `cup4soil serve` sets it."
     )
@@ -21,3 +32,10 @@ class ServiceSettings(JobSettings, CoverageSettings):
     trust_proxy: bool = Field(
         default=False, description="Whether to believe X-Forwarded headers: only behind a proxy that sets them."
     )
+
+    @field_validator("metrics_networks")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for each in given:
+            ipaddress.ip_network(each)
+        return given

@@ -8,7 +8,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,6 +73,14 @@ class Claim:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """``jobs``: how many there are of each status; ``waiting_s``: how long the oldest waiting one has waited."""
+
+    jobs: Mapping[str, int]
+    waiting_s: float
+
+
 class Queue:
     """The jobs of the store at ``root``."""
 
@@ -105,6 +113,17 @@ class Queue:
             publish()
             row = self._end(db, id_, "successful", "Finished", now, size=size, started=now)
         return _job(row)
+
+    def backlog(self) -> Backlog:
+        """How many jobs there are, and how long they wait.
+
+        Raises:
+            StoreError: when the queue cannot be read.
+        """
+        with self._open() as db:
+            jobs = dict(db.execute("SELECT status, count(*) FROM jobs GROUP BY status").fetchall())
+            oldest = db.execute("SELECT min(created) FROM jobs WHERE status='accepted'").fetchone()[0]
+        return Backlog(jobs, 0.0 if oldest is None else max(0.0, time.time() - oldest))
 
     def claim(self) -> Claim | None:
         """Take the oldest job that waits or whose worker went silent; None when there is none."""

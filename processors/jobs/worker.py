@@ -101,7 +101,7 @@ class _Worker:
         if claim is None:
             return False
         job = claim.job
-        _LOGGER.info("job %s (%s): begun, attempt %d", job.id, job.process, job.attempts)
+        _LOGGER.info("%s begun, attempt %d", job.process, job.attempts, extra={"job": job.id})
         with self._folders.attempt(job.id) as folder:
             state = _State()
             with self._child(claim, folder) as child:
@@ -134,7 +134,7 @@ class _Worker:
         try:
             return self._queue.beat(claim, state.progress, state.message)
         except StoreError as error:
-            _LOGGER.warning("job %s: %s", claim.job.id, error)
+            _LOGGER.warning("%s", error, extra={"job": claim.job.id})
             return silence_s < self._settings.job_lease_seconds
 
     def _settle(self, claim: Claim, folder: Path, end: Failure | str) -> None:
@@ -146,7 +146,7 @@ class _Worker:
             self._queue.release(claim)
         elif end == "done":
             self._queue.finish(claim, size=size_of(folder), publish=lambda: self._folders.publish(id_, folder))
-        _LOGGER.info("job %s: %s", id_, end)
+        _LOGGER.info("%s", end, extra={"job": id_})
 
     @contextmanager
     def _child(self, claim: Claim, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
@@ -168,7 +168,7 @@ class _Worker:
                 # It has closed its pipe, or is not wanted any more.
                 child.wait(_EXIT_S)
             except subprocess.TimeoutExpired:
-                _LOGGER.warning("job %s: the child had to be ended", claim.job.id)
+                _LOGGER.warning("the child had to be ended", extra={"job": claim.job.id})
             finally:
                 child.kill()
 

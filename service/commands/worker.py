@@ -1,6 +1,5 @@
 """``cup4soil worker``: runs the jobs of a store."""
 
-import logging
 import signal
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import click
 
 from processors.jobs.kinship import end_with
 from processors.jobs.worker import run_worker, stop_on_signals
+from service import logs
 from service.commands.serve import named_store
 from service.settings import ServiceSettings
 
@@ -21,7 +21,7 @@ def worker(store: Path | None, parent: int | None) -> None:
     """Run the jobs of a store until ended; the job at hand goes back to the queue then."""
     if parent is not None and not end_with(parent, signal.SIGTERM):
         return
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = ServiceSettings()
+    logs.configure(settings)
     root = named_store(store, settings)
     run_worker(root, settings, stop_on_signals())
