@@ -8,7 +8,7 @@ from odc.geo.geobox import GeoBox
 
 from cup4soil import __version__
 from cup4soil.grids import crs_of
-from cup4soil.products import COG_MEDIA_TYPE
+from cup4soil.products import COG_MEDIA_TYPE, NO_SKILL_NOTE, Verdict
 from cup4soil.rasters.coverage import BandText, geotiff_bytes
 from processors.coverage_reader import Answer
 from processors.coverages import Field
@@ -57,6 +57,7 @@ def origin(answer: Answer) -> dict[str, str]:
         "ATTRIBUTION": "; ".join(attribution),
         "PERIOD": f"{period.start.isoformat()}/{period.end.isoformat()}",
         "SIMULATED": _simulated([item.simulated for item in items]),
+        "VERDICT": _verdict([item.verdict for item in items]),
     }
     return {name: text for name, text in tags.items() if text}
 
@@ -158,6 +159,14 @@ def _simulated(flags: list[bool]) -> str:
     if not any(flags):
         return "no"
     return "yes: made from simulated input, does not describe a real place" if all(flags) else "in part"
+
+
+def _verdict(verdicts: list[Verdict | None]) -> str:
+    """What validation found; nothing where it judged none of the items."""
+    unskilled = verdicts.count("no-skill")
+    if not unskilled:
+        return "skill" if "skill" in verdicts else ""
+    return f"no-skill: {NO_SKILL_NOTE}" if unskilled == len(verdicts) else f"no-skill in part: {NO_SKILL_NOTE}"
 
 
 def _domain(answer: Answer) -> dict[str, Any]:

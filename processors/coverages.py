@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 
 from cup4soil.errors import NoData, StoreError
 from cup4soil.grids import Bounds, crs_of
-from cup4soil.products import Layer, Period, ProductRecord
+from cup4soil.products import Layer, Period, ProductRecord, Verdict
 from processors.crs import project_bounds
 
 # Tiles of one run begin and end with their own first and last scenes.
@@ -58,6 +58,7 @@ class Item:
     attribution: tuple[str, ...]
     simulated: bool
     places: dict[str, Place]
+    verdict: Verdict | None = None
 
     @classmethod
     def of(cls, record: ProductRecord, folder: Path) -> "Item | None":
@@ -76,6 +77,7 @@ class Item:
             attribution=record.attribution,
             simulated=record.simulated,
             places=dict(_places(record.layers, folder)),
+            verdict=record.verdict,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pystac
 
-from cup4soil.products import COG_MEDIA_TYPE, Layer, ProductKind, ProductRecord
+from cup4soil.products import COG_MEDIA_TYPE, Layer, ProductKind, ProductRecord, Verdict
 from cup4soil.properties import property_codes, soil_property
 from cup4soil.settings import Settings
 from stac_catalog.assets import layer_fields, metres_per_cell, own_assets
@@ -65,6 +65,7 @@ class Entry:
     crs: str | None
     resolution: float | None  # in metres
     simulated: bool
+    verdict: Verdict | None
     layers: tuple[Layer, ...]
 
     @classmethod
@@ -85,6 +86,7 @@ class Entry:
             crs=extent.crs,
             resolution=metres_per_cell(extent),
             simulated=record.simulated,
+            verdict=record.verdict,
             layers=tuple(layer.model_copy(update={"statistics": None}) for layer in record.layers),
         )
 
@@ -143,12 +145,18 @@ def _title(entries: Sequence[Entry]) -> str:
 
 
 def _description(entries: Sequence[Entry]) -> str:
-    text = _DESCRIPTIONS[entries[0].kind]
     simulated = sum(entry.simulated for entry in entries)
-    if not simulated:
-        return text
-    which = "The items are" if simulated == len(entries) else "Some of the items, marked as such, are"
-    return f"{text} {which} made from simulated input and do not describe a real place."
+    unskilled = sum(entry.verdict == "no-skill" for entry in entries)
+    notes = [_DESCRIPTIONS[entries[0].kind]]
+    if simulated:
+        notes.append(f"{_which(simulated, entries)} made from simulated input and do not describe a real place.")
+    if unskilled:
+        notes.append(f"{_which(unskilled, entries)} without skill shown in spatial validation.")
+    return " ".join(notes)
+
+
+def _which(count: int, entries: Sequence[Entry]) -> str:
+    return "The items are" if count == len(entries) else "Some of the items, marked as such, are"
 
 
 def _extent(entries: Sequence[Entry]) -> pystac.Extent:
@@ -166,6 +174,7 @@ def _summaries(entries: Sequence[Entry]) -> dict[str, Any]:
         "cup4soil:property": _distinct(entry.property_code for entry in entries),
         "cup4soil:depth": _distinct(entry.depth for entry in entries),
         "cup4soil:simulated": _distinct(entry.simulated for entry in entries),
+        "cup4soil:verdict": _distinct(entry.verdict for entry in entries),
     }
     return {name: values for name, values in summaries.items() if values}
 

@@ -14,7 +14,7 @@ from lxml import etree
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import parse_crs
 from cup4soil.licences import licence_url
-from cup4soil.products import Extent, ProductRecord
+from cup4soil.products import NO_SKILL, Extent, ProductRecord
 from cup4soil.properties import SoilProperty, property_codes, soil_property
 from cup4soil.settings import Settings
 from stac_catalog.assets import metres_per_cell
@@ -213,6 +213,7 @@ def _keywords(record: ProductRecord) -> Iterator[Node]:
             words = [anchor("gmd:keyword", term, known.title) for term in terms]
             yield _keyword_group(words, anchor("gmd:title", prefix, vocabulary), None)
     free = [*record.keywords, *(["simulated"] if record.simulated else [])]
+    free += [NO_SKILL] if record.verdict == "no-skill" else []
     if free:
         yield _keyword_group([text("gmd:keyword", word) for word in free], None, None)
 

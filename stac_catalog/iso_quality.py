@@ -5,8 +5,20 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date
 
-from cup4soil.products import Measure, ProductRecord, Source
-from stac_catalog.iso_elements import Node, absent, code_value, date_of, identifier, node, number, period, text, unit
+from cup4soil.products import LEAST_MEC, MEC_LOWER_END, NO_SKILL_NOTE, Measure, ProductRecord, Source
+from stac_catalog.iso_elements import (
+    Node,
+    absent,
+    boolean,
+    code_value,
+    date_of,
+    identifier,
+    node,
+    number,
+    period,
+    text,
+    unit,
+)
 from stac_catalog.lineage import is_remote, of_role, scene_period, scene_summary, statement
 
 _INSPIRE_RULES = (
@@ -38,6 +50,7 @@ def data_quality(record: ProductRecord, scope: str) -> Node:
                 "gmd:scope", node("gmd:DQ_Scope", node("gmd:level", code_value("MD_ScopeCode", scope)), _levels(scope))
             ),
             *reports,
+            _skill(record),
             _conformance(),
             _lineage(record),
         ),
@@ -67,6 +80,29 @@ def _figure(measure: Measure, key: str) -> Node:
             text("gmd:nameOfMeasure", measure.name),
             text("gmd:measureDescription", measure.description),
             text("gmd:evaluationMethodDescription", measure.support),
+            node("gmd:result", result),
+        ),
+    )
+
+
+def _skill(record: ProductRecord) -> Node | None:
+    """Whether the product passed the rule on skill; None where nothing has judged it."""
+    if record.verdict is None:
+        return None
+    passed = record.verdict == "skill"
+    rule = f"Skill is shown where the figure '{MEC_LOWER_END}' in spatial validation is at least {LEAST_MEC:g}"
+    citation = node("gmd:CI_Citation", text("gmd:title", rule), date_of("publication", None))
+    result = node(
+        "gmd:DQ_ConformanceResult",
+        node("gmd:specification", citation),
+        text("gmd:explanation", "Skill was shown in spatial validation." if passed else NO_SKILL_NOTE),
+        boolean("gmd:pass", passed),
+    )
+    return node(
+        "gmd:report",
+        node(
+            "gmd:DQ_QuantitativeAttributeAccuracy",
+            text("gmd:nameOfMeasure", "Skill in spatial validation"),
             node("gmd:result", result),
         ),
     )

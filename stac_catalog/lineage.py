@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cup4soil import __version__
-from cup4soil.products import ProductRecord, Source
+from cup4soil.products import NO_SKILL_NOTE, ProductRecord, Source
 
 LINEAGE_FILE = "lineage.json"
 
@@ -38,9 +38,15 @@ def simulation_notice(record: ProductRecord) -> str:
     return "Made from simulated input: the product does not describe a real place." if record.simulated else ""
 
 
+def skill_notice(record: ProductRecord) -> str:
+    """A sentence that says so when validation showed no skill, else nothing."""
+    return NO_SKILL_NOTE if record.verdict == "no-skill" else ""
+
+
 def abstract(record: ProductRecord) -> str:
-    """The product's abstract, after a notice where it is simulated."""
-    return " ".join(part for part in (simulation_notice(record), record.abstract) if part)
+    """The product's abstract, after notices where it is simulated or has shown no skill."""
+    notices = [notice for notice in (simulation_notice(record), skill_notice(record)) if notice not in record.abstract]
+    return " ".join([*notices, record.abstract])
 
 
 def of_role(record: ProductRecord, role: str) -> tuple[Source, ...]:

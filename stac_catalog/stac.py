@@ -22,6 +22,8 @@ from stac_catalog.models import describe_model
 type Resolve = Callable[[Source], str | None]
 
 _DOI = re.compile(r"\b10\.[0-9]{4,9}/[^\s\"<>]+")
+# Role of the page that tells how a product was made.
+METHOD_ROLE = "method"
 # CEOS processing levels: composites and extremes are resampled in space and time, the others are model output.
 _LEVELS = {"composite": "L3", "index": "L3", "thresholds": "L4", "soil-map": "L4", "model": "L4"}
 
@@ -137,6 +139,7 @@ def _soil(record: ProductRecord) -> dict[str, Any]:
         "cup4soil:property": record.property_code,
         "cup4soil:depth": record.depth,
         "cup4soil:simulated": record.simulated,
+        "cup4soil:verdict": record.verdict,
         "cup4soil:algorithm": {"name": algorithm.name, "version": algorithm.version, "title": algorithm.title},
         "cup4soil:parameters": algorithm.model_dump(mode="json")["parameters"],
         "cup4soil:quality": [measure.model_dump(mode="json") for measure in record.quality],
@@ -150,6 +153,9 @@ def _links(record: ProductRecord, resolve: Resolve) -> Iterator[pystac.Link]:
     yield pystac.Link("parent", "../collection.json", pystac.MediaType.JSON)
     yield pystac.Link("collection", "../collection.json", pystac.MediaType.JSON)
     yield pystac.Link("describedby", f"./{METADATA_FILE}", "application/xml", "Metadata record (ISO 19115/19139)")
+    for document in record.documents:
+        if METHOD_ROLE in document.roles:
+            yield pystac.Link("describedby", f"./{document.file}", document.media_type, document.title)
     yield from licence_link(record.licence)
     for publication in publications(record.algorithm):
         if "doi" in publication:
