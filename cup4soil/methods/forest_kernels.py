@@ -29,7 +29,7 @@ ENTRY = np.dtype([("level", "<u4"), ("weight", "<i4")])
 
 BLOCK = 2048
 # Rows of the leaf table are a little longer: at a power of two, a pixel's column would fall on few cache lines.
-_PADDED = BLOCK + 16
+ROW = BLOCK + 16
 _STEP = 8
 _LEFT = np.uint32(MAX_TREE_NODES - 1)
 _SHIFT = np.uint32(LINK_BITS)
@@ -38,58 +38,17 @@ _BIN = 1 << 6
 
 
 @numba.njit(cache=True, nogil=True)
-def predict(
+def walk(
     features: NDArray[np.float32],
     nodes: NDArray[np.void],
     tree_start: NDArray[np.int64],
     leaf_of: NDArray[np.int32],
-    leaf_mean: NDArray[np.float64],
-    entry_start: NDArray[np.int64],
-    entries: NDArray[np.void],
-    level_count: int,
-    needed: NDArray[np.int64],
-    mean: NDArray[np.float64],
-    levels: NDArray[np.int64],
+    leaves: NDArray[np.int32],
 ) -> None:
-    """Fill ``mean`` (m,) and ``levels`` (m, q) for ``features`` (m, f).
-
-    ``levels`` are the ranks at which the cumulative weight reaches each of ``needed`` (q,), ascending.
-    """
-    m, f = features.shape
-    trees = tree_start.size - 1
+    """Fill ``leaves`` (trees, ROW) from the left with the leaves that up to BLOCK rows of ``features`` reach."""
+    n, f = features.shape
     x = np.zeros(BLOCK * f, np.float32)
-    leaves = np.empty((trees, _PADDED), np.int32)
-    for first in range(0, m, BLOCK):
-        n = min(BLOCK, m - first)
-        x[: n * f] = features[first : first + n].ravel()
-        _walk(x, n, f, nodes, tree_start, leaf_of, leaves)
-        _means(leaves, leaf_mean, mean[first : first + n])
-        if needed.size:
-            _quantile_levels(leaves, entry_start, entries, level_count, needed, levels[first : first + n])
-
-
-@numba.njit(cache=True, nogil=True)
-def leaves_of(
-    features: NDArray[np.float32],
-    nodes: NDArray[np.void],
-    tree_start: NDArray[np.int64],
-    leaf_of: NDArray[np.int32],
-    out: NDArray[np.int32],
-) -> None:
-    """Fill ``out`` (trees, m) with the number of the leaf that each row of ``features`` (m, f) reaches."""
-    m, f = features.shape
-    x = np.zeros(BLOCK * f, np.float32)
-    leaves = np.empty((tree_start.size - 1, _PADDED), np.int32)
-    for first in range(0, m, BLOCK):
-        n = min(BLOCK, m - first)
-        x[: n * f] = features[first : first + n].ravel()
-        _walk(x, n, f, nodes, tree_start, leaf_of, leaves)
-        out[:, first : first + n] = leaves[:, :n]
-
-
-@numba.njit(cache=True, nogil=True)
-def _walk(x, n, f, nodes, tree_start, leaf_of, leaves):  # type: ignore[no-untyped-def]
-    """Leaves of ``n`` pixels, whose features lie one after the other in ``x``, in every tree."""
+    x[: n * f] = features.ravel()
     at = np.empty(BLOCK, np.uint32)
     width = np.uint32(f)
     for t in range(tree_start.size - 1):
@@ -113,8 +72,8 @@ def _walk(x, n, f, nodes, tree_start, leaf_of, leaves):  # type: ignore[no-untyp
 
 
 @numba.njit(cache=True, nogil=True)
-def _means(leaves, leaf_mean, mean):  # type: ignore[no-untyped-def]
-    """Mean over the trees of the leaves' weighted means."""
+def means(leaves: NDArray[np.int32], leaf_mean: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
+    """Fill ``mean`` (n,) with the mean over the trees of ``leaf_mean`` at ``leaves`` (trees, n or more)."""
     mean[:] = 0.0
     for t in range(leaves.shape[0]):
         for pixel in range(mean.size):
@@ -123,7 +82,15 @@ def _means(leaves, leaf_mean, mean):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _quantile_levels(leaves, entry_start, entries, level_count, needed, levels):  # type: ignore[no-untyped-def]
+def quantile_levels(
+    leaves: NDArray[np.int32],
+    entry_start: NDArray[np.int64],
+    entries: NDArray[np.void],
+    level_count: int,
+    needed: NDArray[np.int64],
+    levels: NDArray[np.int64],
+) -> None:
+    """Fill ``levels`` (n, k): the ranks at which the cumulative weight reaches each of ``needed`` (k,), ascending."""
     bins = (level_count >> 6) + 1
     weight = np.zeros(bins * _BIN, np.int32)
     bin_weight = np.zeros(bins, np.int32)

@@ -1,7 +1,7 @@
-"""Regression trees as flat arrays, and what their leaves hold."""
+"""Regression trees as flat arrays, and which training rows their leaves hold."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cup4soil.errors import LimitExceeded
-from cup4soil.methods.forest_kernels import ENTRY, LINK_BITS, MAX_FEATURES, MAX_TREE_NODES, NODE, leaves_of
+from cup4soil.methods.forest_kernels import BLOCK, LINK_BITS, MAX_FEATURES, MAX_TREE_NODES, NODE, ROW, walk
 from cup4soil.methods.stored import require, require_offsets, stored_array
 
-# Weights of one pixel sum to at most this, the largest 32-bit integer.
-_FULL_WEIGHT = 2**31 - 1
+# Keeps the random numbers that pick rows apart from all others drawn with the same seed.
+_KEEPING = 0x6B657074
 
 type _Floats = NDArray[np.float64]
 
@@ -101,7 +101,11 @@ class Trees:
     def apply(self, features: NDArray[np.float32]) -> NDArray[np.int32]:
         """Number of the leaf, (trees, m), that each row of finite ``features`` (m, f) reaches."""
         out = np.empty((self.count, features.shape[0]), np.int32)
-        leaves_of(features, self.nodes, self.tree_start, self.leaf_of, out)
+        reached = np.empty((self.count, ROW), np.int32)
+        for first in range(0, features.shape[0], BLOCK):
+            rows = features[first : first + BLOCK]
+            walk(rows, self.nodes, self.tree_start, self.leaf_of, reached)
+            out[:, first : first + BLOCK] = reached[:, : rows.shape[0]]
         return out
 
     def _check(self, features: int) -> None:
@@ -126,11 +130,15 @@ class Trees:
 
 @dataclass(frozen=True)
 class Leaves:
-    """The training rows in each leaf: ``row[start[i]:start[i + 1]]``, drawn ``count`` times by the bootstrap."""
+    """The training rows in each leaf: ``row[start[i]:start[i + 1]]``, drawn ``count`` times by the bootstrap.
+
+    ``kept``: per leaf the one row that speaks for it, or None where all do.
+    """
 
     start: NDArray[np.int64]
     row: NDArray[np.int32]
     count: NDArray[np.int32]
+    kept: NDArray[np.int32] | None = None
 
     @classmethod
     def of_bootstrap(cls, trees: Trees, features: NDArray[np.float32], samples: Iterable[NDArray[Any]]) -> Self:
@@ -147,16 +155,20 @@ class Leaves:
         return cls(start.astype(np.int64), np.concatenate(rows), np.concatenate(counts))
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], trees: Trees, rows: int) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], trees: Trees, rows: int, *, kept: bool) -> Self:
         """Read back what :meth:`to_arrays` gave, for ``trees`` grown on ``rows`` training rows.
 
+        ``kept``: whether one row is to speak for each leaf.
+
         Raises:
-            InvalidInput: when a leaf is empty, names a row that is not there, or a tree's draws do not add up.
+            InvalidInput: when a leaf is empty, names a row that is not there, keeps one of another leaf, or
+                a tree's draws do not add up.
         """
         leaves = cls(
             stored_array(arrays, "leaf_start", np.int64),
             stored_array(arrays, "leaf_row", np.int32),
             stored_array(arrays, "leaf_count", np.int32),
+            stored_array(arrays, "leaf_kept", np.int32) if kept else None,
         )
         require(leaves.row.size == leaves.count.size, "leaf arrays differ in length")
         require(leaves.start.size == trees.is_leaf.sum() + 1, "leaf_start does not fit the trees")
@@ -165,11 +177,19 @@ class Leaves:
         require((leaves.count >= 1).all() and (leaves.count <= rows).all(), "a bootstrap count is out of range")
         drawn = np.bincount(trees.tree_of_leaf, weights=leaves.sizes, minlength=trees.count)
         require((drawn == rows).all(), "a tree holds more or fewer draws than training rows")
+        leaves._check_kept()
         return leaves
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """The fields by name."""
-        return {"leaf_start": self.start, "leaf_row": self.row, "leaf_count": self.count}
+        """The fields by name; ``kept`` only where it is known."""
+        fields = {"leaf_start": self.start, "leaf_row": self.row, "leaf_count": self.count}
+        return fields if self.kept is None else {**fields, "leaf_kept": self.kept}
+
+    def keeping_one(self, seed: int) -> Self:
+        """With one row kept in each leaf, picked from its draws, each as likely as the other."""
+        drawn = np.cumsum(self.count, dtype=np.int64)
+        pick = drawn[self.start[1:] - 1] - self.sizes + np.random.default_rng([seed, _KEEPING]).integers(self.sizes)
+        return replace(self, kept=self.row[np.searchsorted(drawn, pick, side="right")])
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
@@ -187,46 +207,12 @@ class Leaves:
         drawn[trees.tree_of_leaf[self.leaf_of_entry], self.row] = True
         return drawn
 
-
-@dataclass(frozen=True)
-class LeafValues:
-    """Values of the training rows on one scale, as the compiled loops read them.
-
-    ``distinct``: the values in ascending order; ``entries``: per leaf (from ``start``) the rank of each
-    of its values and its weight; the weights of a leaf sum to ``unit``; ``mean``: per leaf.
-
-    Weights are integers, cut out of the leaf's cumulative share of ``unit``: the cumulative weight of a
-    leaf is exact to half a unit at every value, that of a pixel to 0.5 / ``unit`` of the whole, and no
-    order of summing changes it.
-    """
-
-    distinct: _Floats
-    start: NDArray[np.int64]
-    entries: NDArray[np.void]
-    mean: _Floats
-    unit: int
-
-    @classmethod
-    def of(cls, leaves: Leaves, values: _Floats, trees: int) -> Self:
-        """For the training ``values`` (n,) of a forest with so many ``trees``."""
-        unit = _FULL_WEIGHT // trees
-        distinct, rank = np.unique(values, return_inverse=True)
-        leaf = leaves.leaf_of_entry
-        level = rank[leaves.row]
-        order = np.lexsort((level, leaf))
-        leaf, level, count = leaf[order], level[order], leaves.count[order].astype(np.int64)
-        size = leaves.sizes[leaf]
-        reached = np.cumsum(count) - (np.cumsum(leaves.sizes) - leaves.sizes)[leaf]
-        share = (2 * unit * reached + size) // (2 * size)
-        last = np.append((np.diff(leaf) != 0) | (np.diff(level) != 0), True)
-        leaf, level, share = leaf[last], level[last], share[last]
-        first = np.append(True, np.diff(leaf) != 0)
-        entries = np.empty(leaf.size, ENTRY)
-        entries["level"] = level
-        entries["weight"] = share - np.where(first, 0, np.roll(share, 1))
-        start = np.append(np.flatnonzero(first), leaf.size).astype(np.int64)
-        mean = np.add.reduceat(leaves.count * values[leaves.row], leaves.start[:-1]) / leaves.sizes
-        return cls(distinct, start, entries, mean, unit)
+    def _check_kept(self) -> None:
+        if self.kept is None:
+            return
+        require(self.kept.size == self.start.size - 1, "leaf_kept does not fit the trees")
+        is_kept = self.row == self.kept[self.leaf_of_entry]
+        require(np.logical_or.reduceat(is_kept, self.start[:-1]).all(), "a row is kept that its leaf does not hold")
 
 
 def _flat(tree: Any) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:

@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.methods.forest import ForestParameters, QuantileForest
+from cup4soil.methods.forest_importance import leaf_means, out_of_bag
 from cup4soil.methods.forest_kernels import BLOCK
 
 TAUS = (0.05, 0.5, 0.95)
@@ -114,7 +115,7 @@ def test_leaves_equal_sklearn_at_the_thresholds_themselves(forest, reference):
 
 def assert_same_leaves(forest: QuantileForest, reference: RandomForestRegressor, x: np.ndarray) -> None:
     """Leaves are numbered otherwise, but each of ours must be one of sklearn's, known by its value."""
-    ours = forest._on_target.mean[forest.trees.apply(x)]
+    ours = forest._on_target[0].mean[forest.trees.apply(x)]
     reached = zip(reference.estimators_, reference.apply(x).T, strict=True)
     theirs = [tree.tree_.value[leaf, 0, 0] for tree, leaf in reached]
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
@@ -190,8 +191,9 @@ def test_out_of_bag_prediction_equals_sklearn(sample):
     reference = sklearn_forest(PARAMETERS).set_params(oob_score=True).fit(x, y)
     forest = QuantileForest.fit(x, y, None, PARAMETERS)
     # What the importance rests on.
-    found = forest._oob(x.astype(np.float32), forest.leaves.in_bag(forest.trees, y.size))
-    np.testing.assert_allclose(found, reference.oob_prediction_, rtol=1e-12)
+    means = [leaf_means(forest.leaves, y)]
+    found = out_of_bag(forest.trees, means, forest.leaves.in_bag(forest.trees, y.size), x.astype(np.float32))
+    np.testing.assert_allclose(found[:, 0], reference.oob_prediction_, rtol=1e-12)
 
 
 def test_importance_finds_the_features_that_matter():
@@ -218,7 +220,7 @@ def test_features_that_never_vary_give_the_mean_of_all():
 def test_a_tie_at_the_quantile_takes_the_lower_value():
     x = np.array([[0.0], [0.0], [0.0], [0.0]])
     forest = QuantileForest.fit(x, [1.0, 2.0, 3.0, 4.0], None, ForestParameters(trees=1, min_leaf=1, seed=0))
-    drawn = np.sort(np.repeat(forest.target[forest.leaves.row], forest.leaves.count))
+    drawn = np.sort(np.repeat(forest.target[forest.leaves.row, 0], forest.leaves.count))
     for k, tau in enumerate((0.25, 0.5, 0.75)):
         assert forest.predict(x[:1], [tau]).quantiles[0, 0] == drawn[k]
 
@@ -290,6 +292,8 @@ DAMAGE = {
     "a reported nan": ("reported", 0, np.nan),
     "more trees than there are": ("parameters", 0, 61),
     "impossible parameters": ("parameters", 2, 7.0),
+    "a form that is none": ("parameters", 5, 2.0),
+    "half a form": ("parameters", 5, 0.5),
     "an infinite importance": ("importance", 0, np.inf),
 }
 

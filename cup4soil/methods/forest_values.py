@@ -1,0 +1,119 @@
+"""What the leaves of a forest say on one scale, as the compiled loops read it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cup4soil.errors import InvalidInput
+from cup4soil.methods.forest_kernels import ENTRY
+from cup4soil.methods.forest_trees import Leaves
+
+# Weights of one pixel sum to at most this, the largest 32-bit integer.
+_FULL_WEIGHT = 2**31 - 1
+
+type _Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which cumulative weights to look for, and how quantiles come from the values found there.
+
+    ``needed``: (k,), ascending; ``low``, ``high``, ``share``: (q,), a quantile lies ``share`` of the way
+    from the value at ``needed[low]`` to that at ``needed[high]``.
+    """
+
+    needed: NDArray[np.int64]
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    share: _Floats
+
+    @classmethod
+    def weights(cls, needed: NDArray[np.int64]) -> Self:
+        """Of (q,) cumulative weights, without interpolation."""
+        sought, place = np.unique(needed, return_inverse=True)
+        return cls(sought, place, place, np.zeros(needed.size))
+
+    @classmethod
+    def type_7(cls, taus: _Floats, count: int) -> Self:
+        """Of ``count`` values of weight 1: Hyndman & Fan's type 7 (1996, The American Statistician 50, 361)."""
+        at = (count - 1) * taus
+        below = np.floor(at).astype(np.int64)
+        ranks = np.concatenate([below + 1, np.minimum(below + 2, count)])
+        sought, place = np.unique(ranks, return_inverse=True)
+        return cls(sought, place[: taus.size], place[taus.size :], at - below)
+
+    def quantiles(self, values: _Floats) -> _Floats:
+        """(q, m) from the ``values`` (m, k) found."""
+        low, high, share = values[:, self.low].T, values[:, self.high].T, self.share[:, None]
+        step = high - low
+        # From the nearer end, as numpy.quantile does: the same bits.
+        return np.where(share >= 0.5, high - step * (1 - share), low + step * share)
+
+
+@dataclass(frozen=True)
+class LeafValues:
+    """Values of the training rows on one scale, as the compiled loops read them.
+
+    ``distinct``: the values in ascending order; ``entries``: per leaf (from ``start``) the rank of each
+    of its values and its weight; the weights of a leaf sum to ``unit``; ``mean``: per leaf, over its draws.
+    Where one row is kept per leaf, that is its one entry, of weight 1.
+
+    Other weights are integers, cut out of the leaf's cumulative share of ``unit``: the cumulative weight
+    of a leaf is exact to half a unit at every value, that of a pixel to 0.5 / ``unit`` of the whole, and
+    no order of summing changes it.
+    """
+
+    distinct: _Floats
+    start: NDArray[np.int64]
+    entries: NDArray[np.void]
+    mean: _Floats
+    unit: int
+    trees: int
+
+    @classmethod
+    def of(cls, leaves: Leaves, values: _Floats, trees: int) -> Self:
+        """For the training ``values`` (n,) of a forest with so many ``trees``."""
+        mean = np.add.reduceat(leaves.count * values[leaves.row], leaves.start[:-1]) / leaves.sizes
+        distinct, rank = np.unique(values, return_inverse=True)
+        if leaves.kept is not None:
+            entries = np.ones(leaves.kept.size, ENTRY)
+            entries["level"] = rank[leaves.kept]
+            return cls(distinct, np.arange(entries.size + 1), entries, mean, 1, trees)
+        unit = _FULL_WEIGHT // trees
+        start, entries = _weighted(leaves, rank, unit)
+        return cls(distinct, start, entries, mean, unit, trees)
+
+    def wanted(self, quantiles: Sequence[float]) -> Wanted:
+        """Where to look for ``quantiles``.
+
+        Raises:
+            InvalidInput: when one of them is not between 0 and 1.
+        """
+        taus = np.asarray(quantiles, np.float64).reshape(-1)
+        if not ((taus > 0) & (taus < 1)).all():
+            raise InvalidInput(f"quantiles {list(quantiles)}", "give shares between 0 and 1")
+        if self.unit == 1:
+            return Wanted.type_7(taus, self.trees)
+        needed = np.floor(taus * self.trees * self.unit).astype(np.int64) - self.trees
+        return Wanted.weights(np.maximum(needed, 1))
+
+
+def _weighted(leaves: Leaves, rank: NDArray[np.intp], unit: int) -> tuple[NDArray[np.int64], NDArray[np.void]]:
+    """Start of each leaf's entries, and the entries: one for each distinct value in a leaf."""
+    leaf = leaves.leaf_of_entry
+    level = rank[leaves.row]
+    order = np.lexsort((level, leaf))
+    leaf, level, count = leaf[order], level[order], leaves.count[order].astype(np.int64)
+    size = leaves.sizes[leaf]
+    reached = np.cumsum(count) - (np.cumsum(leaves.sizes) - leaves.sizes)[leaf]
+    share = (2 * unit * reached + size) // (2 * size)
+    last = np.append((np.diff(leaf) != 0) | (np.diff(level) != 0), True)
+    leaf, level, share = leaf[last], level[last], share[last]
+    first = np.append(True, np.diff(leaf) != 0)
+    entries = np.empty(leaf.size, ENTRY)
+    entries["level"] = level
+    entries["weight"] = share - np.where(first, 0, np.roll(share, 1))
+    return np.append(np.flatnonzero(first), leaf.size).astype(np.int64), entries
