@@ -1,8 +1,9 @@
-"""Folds for cross-validation: random ones and spatial blocks.
+"""Folds for cross-validation: random ones, spatial blocks and whole regions.
 
 All rows of one group (the layers of a profile, the samples of one site) lie in one fold. Groups or
 blocks are dealt out from the largest to the smallest, each to the fold with the fewest rows so far;
 ``seed`` decides among equals. Same input and seed give the same folds.
+:mod:`cup4soil.methods.knndm` makes folds that match the distances at which a map predicts.
 """
 
 import math
@@ -22,10 +23,22 @@ type Folds = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class SpatialFolds:
-    """``folds``: (n,), 0..k-1; ``block_size``: side of the square blocks, in the unit of the coordinates."""
+    """``folds``: (n,), 0..k-1; ``block_size``: side of the square blocks, in the unit of the coordinates.
+
+    ``blocks``: (n,), number of each row's block: what to resample whole when figures get their interval.
+    """
 
     folds: Folds
     block_size: float
+    blocks: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RegionFolds:
+    """``folds``: (n,), 0..k-1; ``members``: the regions held out together, for each fold."""
+
+    folds: Folds
+    members: tuple[tuple[str, ...], ...]
 
 
 def random_folds(groups: ArrayLike, k: int, seed: int) -> Folds:
@@ -35,8 +48,8 @@ def random_folds(groups: ArrayLike, k: int, seed: int) -> Folds:
         InvalidInput: when k is below 2 or ``groups`` is not one-dimensional.
         InvalidSamples: when there are fewer groups than folds.
     """
-    codes = _codes(groups)
-    _check_folds(k)
+    codes = group_codes(groups)
+    check_folds(k)
     found = int(codes.max(initial=-1)) + 1
     if found < k:
         raise InvalidSamples(f"{found} groups for {k} folds", f"give at least {k} groups or ask for fewer folds")
@@ -57,9 +70,9 @@ def spatial_folds(
         InvalidInput: when shapes do not agree, k is below 2 or the block size is not positive.
         InvalidSamples: when a coordinate is not finite or fewer blocks than folds are occupied.
     """
-    codes = _codes(groups)
-    _check_folds(k)
-    places = _places(np.asarray(x, np.float64), np.asarray(y, np.float64), codes)
+    codes = group_codes(groups)
+    check_folds(k)
+    places = group_places(np.asarray(x, np.float64), np.asarray(y, np.float64), codes)
     size = _block_size(places, BLOCKS_PER_FOLD * k) if block_size is None else float(block_size)
     if not (math.isfinite(size) and size > 0.0):
         raise InvalidInput(f"block size {size:g}", "give a length above 0 in the unit of the coordinates")
@@ -69,10 +82,43 @@ def spatial_folds(
         raise InvalidSamples(
             f"the samples lie in {found} blocks of {size:g} for {k} folds", "ask for fewer folds, or set smaller blocks"
         )
-    return SpatialFolds(_dealt(blocks[codes], k, seed)[blocks[codes]], size)
+    rows = blocks[codes].astype(np.int64)
+    return SpatialFolds(_dealt(rows, k, seed)[rows], size, rows)
 
 
-def _codes(groups: ArrayLike) -> NDArray[np.intp]:
+def region_folds(regions: ArrayLike, groups: ArrayLike, k: int | None = None, seed: int = 0) -> RegionFolds:
+    """Hold out whole ``regions`` (n,), of any sortable type: each on its own, or dealt into ``k`` folds.
+
+    This tells how a model does where it has no samples at all. A group that lies in several regions counts
+    to the one of most of its rows (the first in order among equals).
+
+    Raises:
+        InvalidInput: when shapes do not agree or k is below 2.
+        InvalidSamples: when there are fewer regions than folds, or fewer than two.
+    """
+    codes, labels = group_codes(groups), np.asarray(regions)
+    if labels.shape != codes.shape:
+        raise InvalidInput(f"{labels.shape} regions for groups of shape {codes.shape}", "give one region per row")
+    names, region = np.unique(labels, return_inverse=True)
+    rows = np.zeros((int(codes.max(initial=-1)) + 1, names.size), np.int64)
+    np.add.at(rows, (codes, region), 1)
+    # Numbered anew: a region may have lost its only rows to that of the rest of their group.
+    kept, of_row = np.unique(rows.argmax(axis=1)[codes], return_inverse=True) if codes.size else (region, region)
+    wanted = max(kept.size, 2) if k is None else k
+    check_folds(wanted)
+    if kept.size < wanted:
+        raise InvalidSamples(f"{kept.size} regions for {wanted} folds", "ask for fewer folds, or give more regions")
+    fold_of = np.arange(wanted) if k is None else _dealt(of_row, k, seed)
+    members = tuple(tuple(str(name) for name in names[kept[fold_of == fold]]) for fold in range(wanted))
+    return RegionFolds(fold_of[of_row], members)
+
+
+def group_codes(groups: ArrayLike) -> NDArray[np.intp]:
+    """Number of each row's group, 0 for the first in order.
+
+    Raises:
+        InvalidInput: when ``groups`` is not one-dimensional.
+    """
     labels = np.asarray(groups)
     if labels.ndim != 1:
         raise InvalidInput(f"groups of shape {labels.shape}", "give one group per row")
@@ -80,7 +126,12 @@ def _codes(groups: ArrayLike) -> NDArray[np.intp]:
     return codes
 
 
-def _check_folds(k: int) -> None:
+def check_folds(k: int) -> None:
+    """Refuse fewer than two folds.
+
+    Raises:
+        InvalidInput: when ``k`` is below 2.
+    """
     if k < 2:
         raise InvalidInput(f"{k} folds", "give at least 2")
 
@@ -98,8 +149,13 @@ def _dealt(codes: NDArray[np.intp], k: int, seed: int) -> Folds:
     return fold_of
 
 
-def _places(x: NDArray[np.float64], y: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Mean position of each group: (groups, 2)."""
+def group_places(x: NDArray[np.float64], y: NDArray[np.float64], codes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Mean position of each group: (groups, 2).
+
+    Raises:
+        InvalidInput: when shapes do not agree.
+        InvalidSamples: when a coordinate is not finite or there are no rows.
+    """
     if x.shape != codes.shape or y.shape != codes.shape:
         raise InvalidInput(f"x {x.shape}, y {y.shape} and groups {codes.shape}", "give one of each per row")
     for row in np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))[:1]:

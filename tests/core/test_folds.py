@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cup4soil.errors import InvalidInput, InvalidSamples
-from cup4soil.methods.folds import BLOCKS_PER_FOLD, random_folds, spatial_folds
+from cup4soil.methods.folds import BLOCKS_PER_FOLD, random_folds, region_folds, spatial_folds
 
 
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=80), st.integers(2, 6), st.integers(0, 5))
@@ -97,3 +97,54 @@ def test_spatial_folds_that_cannot_be(x, k, size, error, message):
 def test_coordinates_of_another_length_are_refused():
     with pytest.raises(InvalidInput, match="one of each"):
         spatial_folds(np.zeros(3), np.zeros(4), np.arange(3), 2, 0)
+
+
+def test_spatial_folds_tell_their_blocks():
+    x, y = np.random.default_rng(0).uniform(0, 100, (2, 60))
+    result = spatial_folds(x, y, np.arange(60), 3, 0, block_size=20)
+    cells = ((x - x.min()) // 20).astype(int) * 100 + ((y - y.min()) // 20).astype(int)
+    assert len(set(zip(cells, result.blocks, strict=True))) == len(set(cells)) == len(set(result.blocks))
+
+
+def test_each_region_is_a_fold_of_its_own():
+    regions = np.array(["b", "a", "c", "a", "b", "c", "c"])
+    result = region_folds(regions, np.arange(7))
+    assert result.members == (("a",), ("b",), ("c",))
+    assert result.folds.tolist() == [1, 0, 2, 0, 1, 2, 2]
+
+
+@given(st.lists(st.integers(0, 12), min_size=20, max_size=80), st.integers(2, 4), st.integers(0, 5))
+def test_regions_dealt_into_folds_stay_whole(regions, k, seed):
+    regions = np.array(regions)
+    assume(np.unique(regions).size >= k)
+    result = region_folds(regions, np.arange(regions.size), k, seed)
+    assert all(len(set(result.folds[regions == region])) == 1 for region in set(regions))
+    assert set(result.folds) == set(range(k))
+    for fold, members in enumerate(result.members):
+        assert {str(region) for region in regions[result.folds == fold]} == set(members)
+
+
+def test_a_group_in_two_regions_goes_with_most_of_its_rows():
+    result = region_folds(["a", "a", "b", "b", "c"], [0, 0, 0, 1, 2])
+    assert result.folds.tolist() == [0, 0, 0, 1, 2]
+    lost = region_folds(["a", "a", "b", "c"], [0, 0, 0, 2])
+    assert lost.members == (("a",), ("c",))
+
+
+@pytest.mark.parametrize(
+    ("regions", "k", "error", "message"),
+    [
+        (["a", "a"], None, InvalidSamples, "1 regions for 2"),
+        (["a", "b"], 3, InvalidSamples, "2 regions for 3"),
+        (["a", "b"], 1, InvalidInput, "1 folds"),
+        (["a"], None, InvalidInput, "one region per row"),
+    ],
+)
+def test_region_folds_that_cannot_be(regions, k, error, message):
+    with pytest.raises(error, match=message):
+        region_folds(regions, [0, 1], k)
+
+
+def test_no_rows_are_no_regions():
+    with pytest.raises(InvalidSamples, match="0 regions"):
+        region_folds([], [])
