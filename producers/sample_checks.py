@@ -58,6 +58,8 @@ _ORDINARY_MEDIANS: Mapping[str, tuple[float, float]] = {
     "sand": (1.5, 98.0),
     "bdod": (0.15, 2.2),
     "cec": (1.0, 100.0),
+    "som": (3.4, 170.0),
+    "ec": (0.02, 6.0),
 }
 _SAME_PLACE_M = 1.0
 _SAME_PLACE_DEGREES = 1e-5
