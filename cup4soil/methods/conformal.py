@@ -12,7 +12,7 @@ Strata (land use, say) with enough samples get offsets of their own (Mondrian: V
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -21,11 +21,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.methods.stored import require, stored_array
+from cup4soil.methods.validation import central_intervals
 
 LEVEL = 0.9
 # The coverage that n scores bring about has a standard deviation of sqrt(level (1 - level) / n): 4 % for 50.
 LEAST_PER_STRATUM = 50
 _DIGITS = 9
+_MEDIAN = 0.5
 _SIDES: tuple["Sides", ...] = ("both", "each")
 
 type Sides = Literal["both", "each"]
@@ -195,6 +197,49 @@ def cross_calibrated(
         own = None if codes is None else codes[held]
         down[held], up[held] = calibration.apply(low[held], middle[held], high[held], own)
     return down, up
+
+
+def cross_calibrated_quantiles(
+    observed: ArrayLike,
+    levels: Sequence[float],
+    quantiles: ArrayLike,
+    folds: ArrayLike,
+    strata: ArrayLike | None = None,
+    *,
+    least: int = LEAST_PER_STRATUM,
+    sides: Sides = "both",
+) -> tuple[tuple[float, ...], _Floats]:
+    """Every central interval of held-out ``quantiles`` (q, n) calibrated at its own level, on the other folds.
+
+    For a curve of coverage after calibration beside the one before. ``levels`` (q,) rise; those that bound no
+    central interval, or one that the samples without the largest fold are too few for, are left out; 0.5 stays.
+    Wider intervals are kept around narrower ones. Returns the levels left and their quantiles.
+
+    Raises:
+        InvalidInput, InvalidSamples: as :func:`cross_calibrated`.
+    """
+    table, fold = np.array(quantiles, np.float64), np.asarray(folds)
+    if table.ndim != 2 or table.shape != (len(levels), np.size(observed)) or fold.shape != table.shape[1:]:
+        raise InvalidInput(f"quantiles of shape {table.shape} for {len(levels)} levels", "give one row per level")
+    complete = ~np.isnan(table.sum(axis=0) + np.asarray(observed, np.float64))
+    left = int(complete.sum() - np.unique(fold[complete], return_counts=True)[1].max(initial=0))
+    median = next((i for i, level in enumerate(levels) if level == _MEDIAN), None)
+    middle = None if median is None else table[median]
+    kept = set() if median is None else {median}
+    inner: tuple[_Floats, _Floats] | None = None
+    for low, high in central_intervals(levels):
+        level = round(levels[high] - levels[low], _DIGITS)
+        if least_samples(level, sides) > left:
+            continue
+        down, up = cross_calibrated(
+            observed, table[low], table[high], fold, level, strata, median=middle, least=least, sides=sides
+        )
+        if inner is not None:
+            down, up = np.minimum(down, inner[0]), np.maximum(up, inner[1])
+        inner = table[low], table[high] = down, up
+        kept |= {low, high}
+    places = sorted(kept)
+    return tuple(float(levels[place]) for place in places), table[places]
 
 
 def _side_level(level: float, sides: Sides) -> float:

@@ -62,13 +62,24 @@ class CoverageCurve:
 class CrossValidation:
     """Out-of-fold predictions in the order of the rows, on the scale modelled and on the one reported.
 
-    ``folds``: (n,); ``levels``: the quantiles' levels.
+    ``folds``: (n,); ``levels``: the quantiles' levels. ``modelled_all``: one for each target,
+    ``reported_all``: one for each reported column; ``modelled`` and ``reported`` are the first of them.
     """
 
     folds: NDArray[np.int64]
     levels: tuple[float, ...]
-    modelled: Prediction
-    reported: Prediction
+    modelled_all: tuple[Prediction, ...]
+    reported_all: tuple[Prediction, ...]
+
+    @property
+    def modelled(self) -> Prediction:
+        """Prediction of the first target."""
+        return self.modelled_all[0]
+
+    @property
+    def reported(self) -> Prediction:
+        """Prediction of the first reported column."""
+        return self.reported_all[0]
 
 
 def scores(observed: ArrayLike, mean: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> Scores:
@@ -100,6 +111,13 @@ def interval_quantiles(nominal: Sequence[float] = NOMINAL_LEVELS) -> tuple[float
     return tuple(sorted(bounds | {0.5}))
 
 
+def central_intervals(levels: Sequence[float]) -> list[tuple[int, int]]:
+    """Places of the two ``levels`` that bound each central interval among them, the narrowest interval first."""
+    rounded = [round(float(level), _DIGITS) for level in levels]
+    upper_of = {round(1.0 - level, _DIGITS): place for place, level in enumerate(rounded) if level > 0.5}
+    return [(i, upper_of[rounded[i]]) for i in reversed(range(len(rounded))) if rounded[i] in upper_of]
+
+
 def coverage_curve(observed: ArrayLike, quantile_levels: Sequence[float], quantiles: ArrayLike) -> CoverageCurve:
     """Coverage of every central interval that ``quantiles`` (q, n) at ``quantile_levels`` (q,) bound.
 
@@ -116,7 +134,7 @@ def coverage_curve(observed: ArrayLike, quantile_levels: Sequence[float], quanti
     if any(not 0.0 < level < 1.0 for level in levels) or any(np.diff(levels) <= 0):
         raise InvalidInput(f"quantile levels {levels}", "give ascending levels between 0 and 1")
     y, *rows = _complete(observed, *table)
-    pairs = [(i, levels.index(other)) for i, other in _central(levels)]
+    pairs = central_intervals(levels)
     if not pairs:
         raise InvalidInput(f"no two of the quantile levels {levels} bound a central interval", "add such as 0.05, 0.95")
     share = [float(np.mean(y <= row)) for row in rows]
@@ -138,30 +156,35 @@ def cross_validate(
 ) -> CrossValidation:
     """Predict each fold of ``folds`` (n,) by a forest grown on the others; ``on_fold`` follows each.
 
-    Arguments are those of :meth:`QuantileForest.fit`; ``levels`` are the quantiles wanted.
+    ``target`` (n,) or (n, t) and ``reported`` (n,) or (n, r) are those of :meth:`QuantileForest.fit`;
+    ``levels`` are the quantiles wanted. Folds run one after the other, each on all ``threads``.
 
     Raises:
         InvalidInput: when shapes do not agree or there are fewer than two folds.
         InvalidSamples: when no forest can be grown without one of the folds.
     """
     x, y = np.asarray(features), np.asarray(target, np.float64)
-    shown = y if reported is None else np.asarray(reported, np.float64)
+    shown = None if reported is None else np.asarray(reported, np.float64)
     fold = np.asarray(folds, np.int64)
-    if x.ndim != 2 or not fold.shape == y.shape == shown.shape == x.shape[:1]:
-        shapes = f"features {x.shape}, target {y.shape}, reported {shown.shape}, folds {fold.shape}"
-        raise InvalidInput(shapes, "give one value of each per row")
+    shapes = [np.shape(y), np.shape(y if shown is None else shown)]
+    if x.ndim != 2 or fold.shape != x.shape[:1] or any(len(s) not in (1, 2) or s[:1] != fold.shape for s in shapes):
+        given = f"features {x.shape}, target {shapes[0]}, reported {shapes[1]}, folds {fold.shape}"
+        raise InvalidInput(given, "give one value of each per row")
     numbers = np.unique(fold)
     if numbers.size < 2:
         raise InvalidInput(f"{numbers.size} folds", "give at least two")
-    modelled, given = _empty(len(levels), y.size), _empty(len(levels), y.size)
+    modelled, outputs = (tuple(_empty(len(levels), s[0]) for _ in range(s[1] if s[1:] else 1)) for s in shapes)
     for number in numbers.tolist():
         held = fold == number
         forest = _grown_without(number, held, x, y, shown, parameters, threads)
-        _place(modelled, held, forest.predict_modelled(x[held], levels, threads=threads))
-        _place(given, held, forest.predict(x[held], levels, threads=threads))
+        _place(modelled, held, forest.predict_modelled_all(x[held], levels, threads=threads))
+        if shown is not None:
+            _place(outputs, held, forest.predict_all(x[held], levels, threads=threads))
         if on_fold is not None:
             on_fold()
-    return CrossValidation(fold, tuple(float(level) for level in levels), modelled, given)
+    return CrossValidation(
+        fold, tuple(float(level) for level in levels), modelled, modelled if shown is None else outputs
+    )
 
 
 def _grown_without(
@@ -169,15 +192,14 @@ def _grown_without(
     held: NDArray[np.bool_],
     x: NDArray[np.floating],
     y: _Floats,
-    shown: _Floats,
+    shown: _Floats | None,
     parameters: ForestParameters,
     threads: int,
 ) -> QuantileForest:
     rest = ~held
+    given = None if shown is None else shown[rest]
     try:
-        return QuantileForest.fit(
-            x[rest], y[rest], shown[rest], parameters, threads=threads, measure_importance=False
-        )  # fmt: skip
+        return QuantileForest.fit(x[rest], y[rest], given, parameters, threads=threads, measure_importance=False)
     except InvalidSamples as error:
         raise InvalidSamples(f"no forest can be grown without fold {number}: {error.problem}", error.hint) from error
 
@@ -186,15 +208,10 @@ def _empty(levels: int, rows: int) -> Prediction:
     return Prediction(np.full(rows, np.nan), np.full((levels, rows), np.nan))
 
 
-def _place(whole: Prediction, rows: NDArray[np.bool_], part: Prediction) -> None:
-    whole.mean[rows] = part.mean
-    whole.quantiles[:, rows] = part.quantiles
-
-
-def _central(levels: Sequence[float]) -> list[tuple[int, float]]:
-    """Lower bounds and their upper level, from the narrowest interval to the widest."""
-    below = [(i, round(1.0 - level, _DIGITS)) for i, level in enumerate(levels) if level < 0.5]
-    return [(i, upper) for i, upper in reversed(below) if upper in levels]
+def _place(whole: Sequence[Prediction], rows: NDArray[np.bool_], parts: Sequence[Prediction]) -> None:
+    for all_rows, part in zip(whole, parts, strict=True):
+        all_rows.mean[rows] = part.mean
+        all_rows.quantiles[:, rows] = part.quantiles
 
 
 def _complete(*columns: ArrayLike) -> list[_Floats]:

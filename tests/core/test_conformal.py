@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cup4soil.errors import InvalidInput, InvalidSamples
-from cup4soil.methods.conformal import LEAST_PER_STRATUM, Calibration, cross_calibrated, least_samples
+from cup4soil.methods.conformal import (
+    LEAST_PER_STRATUM,
+    Calibration,
+    cross_calibrated,
+    cross_calibrated_quantiles,
+    least_samples,
+)
+from cup4soil.methods.validation import coverage_curve
 
 
 def world(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -90,6 +97,40 @@ def test_cross_calibration_equals_a_loop_over_the_folds(seed, sides):
         part = Calibration.fit(y[rest], low[rest], high[rest], 0.8, strata[rest], least=20, sides=sides)
         expected = part.apply(low[row : row + 1], middle[row : row + 1], high[row : row + 1], strata[row : row + 1])
         assert (down[row], up[row]) == (expected[0][0], expected[1][0])
+
+
+def quantile_world(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Observations, and quantiles of a distribution that is half as wide as theirs."""
+    random = np.random.default_rng(seed)
+    middle = random.normal(size=n)
+    bounds = np.array([-1.1, -0.8, 0.0, 0.8, 1.1])
+    return middle + random.normal(size=n), middle + bounds[:, None]
+
+
+def test_every_interval_of_a_curve_is_calibrated_at_its_level():
+    levels = (0.05, 0.1, 0.5, 0.9, 0.95)
+    y, table = quantile_world(3000, 0)
+    folds = np.arange(3000) % 5
+    kept, found = cross_calibrated_quantiles(y, levels, table, folds)
+    assert kept == levels
+    np.testing.assert_array_equal(found[2], table[2])
+    assert (np.diff(found, axis=0) >= 0).all()
+    before, after = coverage_curve(y, levels, table), coverage_curve(y, kept, found)
+    assert max(before.picp) < 0.75
+    np.testing.assert_allclose(after.picp, after.nominal, atol=0.02)
+    down, up = cross_calibrated(y, table[1], table[3], folds, 0.8, median=table[2])
+    np.testing.assert_array_equal(found[[1, 3]], [down, up])
+
+
+def test_levels_the_samples_are_too_few_for_are_left_out():
+    y, table = quantile_world(14, 0)
+    kept, found = cross_calibrated_quantiles(y, (0.05, 0.1, 0.5, 0.9, 0.95), table, np.arange(14) % 2)
+    assert kept == (0.1, 0.5, 0.9)
+    assert found.shape == (3, 14)
+    none, empty = cross_calibrated_quantiles(y, (0.05, 0.95), table[[0, 4]], np.arange(14) % 2)
+    assert (none, empty.shape) == ((), (0, 14))
+    with pytest.raises(InvalidInput, match="one row per level"):
+        cross_calibrated_quantiles(y, (0.5,), table, np.arange(14) % 2)
 
 
 def test_the_offset_of_a_row_has_not_seen_its_fold():

@@ -11,7 +11,14 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 
 from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.methods.forest import ForestParameters, QuantileForest
-from cup4soil.methods.validation import NOMINAL_LEVELS, coverage_curve, cross_validate, interval_quantiles, scores
+from cup4soil.methods.validation import (
+    NOMINAL_LEVELS,
+    central_intervals,
+    coverage_curve,
+    cross_validate,
+    interval_quantiles,
+    scores,
+)
 
 columns = arrays(np.float64, (2, 12), elements=st.floats(-100, 100).map(lambda v: round(v, 3)))
 
@@ -176,6 +183,34 @@ def test_cross_validation_predicts_each_fold_from_the_others():
     np.testing.assert_array_equal(found.modelled.quantiles, np.log(found.reported.quantiles))
 
 
+def test_cross_validation_of_several_targets_and_outputs():
+    x, y, folds = example()
+    targets, shown = np.column_stack([np.log(y), x[:, 1] ** 2]), np.column_stack([y, y**2, x[:, 1]])
+    found = cross_validate(x, targets, shown, folds, SMALL, (0.1, 0.9))
+    assert (len(found.modelled_all), len(found.reported_all)) == (2, 3)
+    assert found.reported is found.reported_all[0]
+    assert found.modelled is found.modelled_all[0]
+    held = folds == 1
+    forest = QuantileForest.fit(x[~held], targets[~held], shown[~held], SMALL)
+    for part, whole in zip(forest.predict_all(x[held], (0.1, 0.9)), found.reported_all, strict=True):
+        np.testing.assert_array_equal(whole.mean[held], part.mean)
+        np.testing.assert_array_equal(whole.quantiles[:, held], part.quantiles)
+    for part, whole in zip(forest.predict_modelled_all(x[held], (0.1, 0.9)), found.modelled_all, strict=True):
+        np.testing.assert_array_equal(whole.mean[held], part.mean)
+
+
+def test_without_reported_values_the_scale_modelled_is_reported():
+    x, y, folds = example()
+    found = cross_validate(x, y, None, folds, SMALL, (0.5,))
+    np.testing.assert_array_equal(found.reported.mean, found.modelled.mean)
+    np.testing.assert_array_equal(found.reported.mean, cross_validate(x, y, y, folds, SMALL, (0.5,)).reported.mean)
+
+
+def test_central_intervals_from_the_narrowest():
+    assert central_intervals((0.05, 0.25, 0.4, 0.5, 0.75, 0.95)) == [(1, 4), (0, 5)]
+    assert central_intervals((0.1, 0.5)) == []
+
+
 def test_cross_validation_cannot_see_what_it_predicts():
     x, y, folds = example()
     noise = np.random.default_rng(4).normal(size=60)
@@ -190,7 +225,8 @@ def test_cross_validation_that_cannot_be():
     x, y, folds = example()
     with pytest.raises(InvalidInput, match="1 folds"):
         cross_validate(x, y, None, np.zeros(60), SMALL, (0.5,))
-    with pytest.raises(InvalidInput, match="per row"):
-        cross_validate(x, y, None, folds[:-1], SMALL, (0.5,))
+    for target, reported, split in ((y, None, folds[:-1]), (y[:-1], None, folds), (y, y[:-1], folds), (0.0, y, folds)):
+        with pytest.raises(InvalidInput, match="per row"):
+            cross_validate(x, target, reported, split, SMALL, (0.5,))
     with pytest.raises(InvalidSamples, match="without fold 2: all 40 samples have the value 1"):
         cross_validate(x, np.where(folds == 2, y, 1.0), None, folds, SMALL, (0.5,))
