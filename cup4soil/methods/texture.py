@@ -5,9 +5,16 @@ Fractions of one soil are bound by their sum. They are therefore modelled as log
 Soil Science 168, 501), on which every pair of numbers is a texture again. Logarithms need parts above
 zero: those below a least share are raised to it, the others shrunk in proportion (multiplicative
 replacement; Martín-Fernández, Barceló-Vidal & Pawlowsky-Glahn 2003, Mathematical Geology 35, 253).
+
+Where silt ends and sand begins depends on the country: 50 um (USDA, FAO, HYPRES, LUCAS) or 63 um (ISO,
+Germany). Classes are those of the package pedotri, whose polygons go by one of the two.
 """
 
+from typing import Literal, get_args
+
 import numpy as np
+import pedotri
+import pedotri.psd
 from numpy.typing import ArrayLike, NDArray
 
 from cup4soil.errors import InvalidInput
@@ -15,6 +22,11 @@ from cup4soil.errors import InvalidInput
 WHOLE_PERCENT = 100.0
 LEAST_PERCENT = 0.5
 _PARTS = 3
+type SiltLimit = Literal[50, 63]
+System = Literal["usda", "fao", "hypres", "ka5"]
+SYSTEMS: tuple[System, ...] = get_args(System)
+_STANDARDS = {50: "USDA", 63: "KA5"}
+_LIMIT_OF_SYSTEM: dict[System, SiltLimit] = {"usda": 50, "fao": 50, "hypres": 50, "ka5": 63}
 
 type _Floats = NDArray[np.float64]
 
@@ -71,6 +83,77 @@ def inverse_alr(ratios: ArrayLike) -> _Floats:
     parts = np.exp(full - full.max(axis=1, keepdims=True))
     shares: _Floats = WHOLE_PERCENT * parts / parts.sum(axis=1, keepdims=True)
     return shares
+
+
+def class_keys(system: System) -> tuple[str, ...]:
+    """Keys of a system's classes, in the order that :func:`texture_class` numbers them.
+
+    Raises:
+        InvalidInput: when the system is not one of :data:`SYSTEMS`.
+    """
+    return tuple(each.key for each in _system(system).classes)
+
+
+def class_titles(system: System) -> tuple[str, ...]:
+    """English names of the classes of :func:`class_keys`."""
+    return tuple(each.names.get("en", each.key) for each in _system(system).classes)
+
+
+def texture_class(
+    clay: ArrayLike, silt: ArrayLike, sand: ArrayLike, system: System, silt_limit: SiltLimit = 50
+) -> NDArray[np.int64]:
+    """Number of each texture's class in :func:`class_keys`; -1 where a fraction is missing.
+
+    ``clay``, ``silt``, ``sand``: (n,), in any one unit, brought to the sum of 100 %. ``silt_limit``: the
+    diameter (um) up to which they count silt; a system with the other limit gets them converted.
+
+    Raises:
+        InvalidInput: as of :func:`close`, and when the system or limit is unknown.
+    """
+    parts = _rows(clay, silt, sand)
+    total = parts.sum(axis=1, keepdims=True)
+    known = (total > 0).ravel()
+    shares = WHOLE_PERCENT * parts[known] / total[known]
+    found = _system(system)
+    shares = move_silt_limit(shares[:, 0], shares[:, 1], shares[:, 2], silt_limit, _LIMIT_OF_SYSTEM[system])
+    numbers = {each.key: number for number, each in enumerate(found.classes)}
+    classes = np.full(known.size, -1, np.int64)
+    if known.any():
+        keys = pedotri.classify(list(shares[:, 2]), list(shares[:, 0]), found)
+        classes[known] = [-1 if key is None else numbers[key] for key in keys]
+    return classes
+
+
+def move_silt_limit(clay: ArrayLike, silt: ArrayLike, sand: ArrayLike, given: SiltLimit, wanted: SiltLimit) -> _Floats:
+    """Fractions (n, 3) in % with silt up to ``wanted`` um, of those with silt up to ``given`` um, summing to 100.
+
+    The sum curve is taken as straight over the logarithm of the diameter within silt (2 um to the limit) and
+    within sand (to 2 mm): an approximation by what three fractions tell (Nemes et al. 1999, Geoderma 90, 187
+    compare it with others). NaN where a fraction is missing.
+
+    Raises:
+        InvalidInput: when a limit is neither 50 nor 63, or a fraction is negative.
+    """
+    for limit in (given, wanted):
+        if limit not in _STANDARDS:
+            raise InvalidInput(f"silt up to {limit} um", "give 50 or 63")
+    parts = _rows(clay, silt, sand)
+    known = np.isfinite(parts).all(axis=1)
+    moved = np.full(parts.shape, np.nan)
+    try:
+        coarse, fine, clays = pedotri.psd.convert(
+            parts[known, 2], parts[known, 1], parts[known, 0], source=_STANDARDS[given], target=_STANDARDS[wanted]
+        )
+    except pedotri.InvalidInputError as error:
+        raise InvalidInput(f"a texture cannot be converted: {error}", "give fractions in % that sum to 100") from error
+    moved[known] = np.column_stack([clays, fine, coarse])
+    return moved
+
+
+def _system(system: System) -> pedotri.Classification:
+    if system not in SYSTEMS:
+        raise InvalidInput(f"no texture system {system!r}", f"use one of {', '.join(SYSTEMS)}")
+    return pedotri.get_classification(system.upper())
 
 
 def _rows(clay: ArrayLike, silt: ArrayLike, sand: ArrayLike) -> _Floats:
