@@ -13,6 +13,7 @@ from cup4soil.products import read_record
 from cup4soil.settings import Settings
 from processors.coverages import Coverage, Interval, Item, choose, periods
 from stac_catalog.store import Store
+from stac_catalog.visibility import is_hidden, visible
 
 COLLECTION_FILE = "collection.json"
 type Signature = tuple[int, int, int]
@@ -86,10 +87,11 @@ class CoverageCatalog:
 
     def _collection(self, collection_id: str) -> Collection:
         known = self.collections()
-        if collection_id not in known:
+        if collection_id not in known or is_hidden(collection_id):
+            names = visible(known)
             raise NotFound(
                 f"no coverage {collection_id[:80]!r}",
-                f"use one of {', '.join(known)}" if known else "the store has none",
+                f"use one of {', '.join(names)}" if names else "the store has none",
             )
         return known[collection_id]
 

@@ -6,8 +6,9 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
@@ -83,6 +84,7 @@ def _load(config: Mapping[str, Any]) -> ModuleType:
             # pygeoapi 0.24 declares its models in the manner of an older pydantic.
             warnings.simplefilter("ignore", DeprecationWarning)
             own.loader.exec_module(module)
+    _carry_context(module)
     _state_conformance()
     from pygeoapi import l10n
 
@@ -90,6 +92,17 @@ def _load(config: Mapping[str, Any]) -> ModuleType:
     l10n._cfg_cache.clear()
     module.api_ = _api(module)(dict(config), openapi)  # type: ignore[attr-defined]
     return module
+
+
+def _carry_context(module: ModuleType) -> None:
+    """Let what is known of a request (who asks, its id) reach the thread in which pygeoapi answers it."""
+    execute = module.execute_from_starlette
+
+    async def carried(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        context = copy_context()
+        return await execute(lambda *given: context.run(function, *given), *args, **kwargs)
+
+    module.execute_from_starlette = carried  # type: ignore[attr-defined]
 
 
 def _state_conformance() -> None:

@@ -12,6 +12,7 @@ from processors.coverage_catalog import Collection, CoverageCatalog
 from processors.coverage_formats import GEOTIFF
 from processors.crs import CRS84_URI
 from stac_catalog.catalogs import CATALOG_ID
+from stac_catalog.visibility import is_hidden, visible
 
 TEMPLATES = Path(__file__).with_name("templates")
 PROVIDER = "processors.provider.CoverageProvider"
@@ -49,18 +50,20 @@ class StoreResources(Mapping[str, dict[str, Any]]):
         self._described: tuple[Mapping[str, Collection] | None, dict[str, dict[str, Any]]] = (None, {})
 
     def __getitem__(self, key: str) -> dict[str, Any]:
+        if is_hidden(key):
+            raise KeyError(key)
         return self._current()[key]
 
     def __iter__(self) -> Iterator[str]:
         # A copy: the store may change while pygeoapi walks over its collections.
-        return iter(tuple(self._current()))
+        return iter(tuple(visible(self._current())))
 
     def __len__(self) -> int:
-        return len(self._current())
+        return len(visible(self._current()))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, dict[str, Any]]:
         """pygeoapi copies its configuration for its templates: they get what there is now."""
-        return {key: dict(value) for key, value in self._current().items()}
+        return {key: dict(self._current()[key]) for key in self}
 
     def _current(self) -> dict[str, dict[str, Any]]:
         collections = self._catalog.collections()

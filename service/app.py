@@ -19,8 +19,10 @@ from processors.coverage_router import coverage_router
 from processors.process_router import process_router
 from processors.pygeoapi_app import mount_pygeoapi
 from service import logs, problems
+from service.access import Access, client_of
 from service.files import PublicFiles
 from service.health import health_router
+from service.keys import KeyRing
 from service.metrics import metrics_router
 from service.middleware import BodyLimit, SafeHeaders
 from service.observing import Observed
@@ -56,6 +58,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     store = Store.open(root, settings, create=False)
     app = FastAPI(title="CUP4SOIL", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     problems.install(app)
+    app.add_middleware(Access, keys=KeyRing(store.root), settings=settings)
     app.add_middleware(BodyLimit, most_bytes=settings.request_kib * 1024)
     app.add_middleware(
         CORSMiddleware,
@@ -79,7 +82,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
         search_seconds=settings.search_seconds,
     )
     app.state.close = index.close
-    app.include_router(process_router(store, settings))
+    app.include_router(process_router(store, settings, client_of))
     app.include_router(coverage_router(store, settings))
     mount_pygeoapi(app, store, settings, root=settings.public_url or settings.local_url)
     _mount_files(app, store)

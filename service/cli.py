@@ -24,6 +24,7 @@ _COMMANDS = {
     "train": "Learn a soil property from samples, and validate it.",
     "predict": "Map a soil property with its uncertainty.",
     "catalog": "Look after a store's catalog.",
+    "keys": "Make, list and remove the keys of programs.",
     "serve": "Serve a store: page, STAC API, OGC API Coverages and Processes.",
     "worker": "Run the jobs of a store.",
 }

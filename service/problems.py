@@ -21,6 +21,7 @@ from cup4soil.errors import (
     StoreError,
 )
 from processors.jobs.errors import Busy
+from service.keys import KeyNeeded, NotAllowed
 from service.logs import REQUEST
 
 MEDIA_TYPE = "application/problem+json"
@@ -35,6 +36,8 @@ STATUS: dict[type[Cup4soilError], HTTPStatus] = {
     NoData: HTTPStatus.NOT_FOUND,
     LimitExceeded: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Busy: HTTPStatus.TOO_MANY_REQUESTS,
+    KeyNeeded: HTTPStatus.UNAUTHORIZED,
+    NotAllowed: HTTPStatus.FORBIDDEN,
     # What the server holds is at fault, not what the client asked.
     InvalidRaster: HTTPStatus.INTERNAL_SERVER_ERROR,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -15,6 +15,17 @@ class ServiceSettings(JobSettings, CoverageSettings):
     cors_origins: tuple[str, ...] = Field(
         default=("*",), description='Web pages that may read the service, as JSON list; ["*"] for all.'
     )
+    closed_collections: tuple[str, ...] = Field(
+        default=(), description="Collections that only holders of the right read:COLLECTION see, as JSON list."
+    )
+    execute_needs_key: bool = Field(default=False, description="Whether executing a process needs the right execute.")
+    trust_identity: bool = Field(
+        default=False,
+        description="Whether to believe X-Auth-Request-User and -Groups: only behind a proxy that signs people in.",
+    )
+    group_rights: dict[str, tuple[str, ...]] = Field(
+        default={}, description="Rights of the groups that the proxy names, as JSON object."
+    )
     least_free_mib: int = Field(default=512, ge=0, description="Free room below which /health tells of it (MiB).")
     log_format: Literal["text", "json"] = Field(default="text", description="Form of the logs: text or json.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

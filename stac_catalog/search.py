@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from stac_catalog.search_database import Connection, Database
 from stac_catalog.search_query import Query
 from stac_catalog.search_sql import count_statement, encode_token, identity, page_statement
 from stac_catalog.search_sync import Synchronisation, signature
+from stac_catalog.visibility import HIDDEN, is_hidden, visible
 
 INDEX_FILE: Final = "index.sqlite"
 _CATALOG = "catalog"
@@ -102,26 +103,32 @@ class SearchIndex:
             LimitExceeded: when it takes too long.
             StoreError: as :meth:`sync`.
         """
-        return self._answered(lambda connection: self._page(connection, query))
+        hidden = tuple(sorted(HIDDEN.get()))
+        allowed = replace(query, without=hidden) if hidden else query
+        return self._answered(lambda connection: self._page(connection, allowed))
 
     def item(self, collection: str, name: str) -> str | None:
         """An item as JSON text, None where there is none. Raises as :meth:`sync`."""
+        if is_hidden(collection):
+            return None
         sql = "SELECT text FROM documents WHERE n = (SELECT n FROM items WHERE collection = ? AND id = ?)"
         return self._answered(lambda connection: _first(connection, sql, collection, name))
 
     def collection(self, name: str) -> str | None:
         """A collection as JSON text, None where there is none. Raises as :meth:`sync`."""
+        if is_hidden(name):
+            return None
         sql = "SELECT text FROM collections WHERE id = ?"
         return self._answered(lambda connection: _first(connection, sql, name))
 
     def collections(self) -> dict[str, str]:
         """Each collection as JSON text, by id in alphabetical order. Raises as :meth:`sync`."""
         sql = "SELECT id, text FROM collections ORDER BY id"
-        return self._answered(lambda connection: dict(connection.db.execute(sql)))
+        return _visible(self._answered(lambda connection: dict(connection.db.execute(sql))))
 
     def titles(self) -> dict[str, str]:
         """Title of each collection, by id in alphabetical order. Raises as :meth:`sync`."""
-        return self._answered(lambda connection: dict(connection.db.execute(_TITLES)))
+        return _visible(self._answered(lambda connection: dict(connection.db.execute(_TITLES))))
 
     def properties(self, collection: str | None = None) -> dict[str, PropertySummary]:
         """The properties that items of a collection, or of all, can be selected by. Raises as :meth:`sync`."""
@@ -203,13 +210,23 @@ class SearchIndex:
         return [name for name, folder in self._folders.items() if folder.is_dir()]
 
 
+def _visible(texts: dict[str, str]) -> dict[str, str]:
+    return {name: texts[name] for name in visible(texts)}
+
+
 def _properties(db: sqlite3.Connection, collection: str | None) -> dict[str, PropertySummary]:
-    of_collection = "" if collection is None else "WHERE item IN (SELECT n FROM items WHERE collection = ?)"
+    hidden = tuple(sorted(HIDDEN.get()))
+    names = hidden if collection is None else (collection,)
+    within = f"{'NOT ' if collection is None else ''}IN ({', '.join('?' * len(names))})"
+    of_collection = f"WHERE item IN (SELECT n FROM items WHERE collection {within})" if names else ""  # noqa: S608
     sql = f"SELECT name, kind, count(DISTINCT value) FROM facts {of_collection} GROUP BY name, kind"  # noqa: S608
     kinds: dict[str, dict[Kind, int]] = {}
-    for name, kind, distinct in db.execute(sql, () if collection is None else (collection,)):
+    for name, kind, distinct in db.execute(sql, names):
         kinds.setdefault(name, {})[kind] = distinct
-    return {name: PropertySummary(frozenset(found), _values(db, name, found)) for name, found in kinds.items()}
+    return {
+        name: PropertySummary(frozenset(found), None if hidden else _values(db, name, found))
+        for name, found in kinds.items()
+    }
 
 
 def _values(db: sqlite3.Connection, name: str, kinds: dict[Kind, int]) -> tuple[str, ...] | None:

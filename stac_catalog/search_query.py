@@ -32,9 +32,11 @@ class Query:
     """What an item has to be like; an empty field asks nothing.
 
     ``boxes`` has two boxes when one across the antimeridian was given. Not both ``boxes`` and ``intersects``.
+    Items of the collections ``without`` are not found.
     """
 
     collections: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = ()
     intersects: BaseGeometry | None = None

@@ -66,6 +66,8 @@ def where(query: Query) -> Condition:
     parts = []
     if query.collections:
         parts.append(_one_of("i.collection", query.collections))
+    if query.without:
+        parts.append(Condition(f"i.collection NOT IN ({', '.join('?' * len(query.without))})", query.without))
     if query.ids:
         parts.append(_one_of("i.id", query.ids))
     if query.period is not None:

@@ -4,12 +4,8 @@ import json
 import logging
 import subprocess
 import sys
-from dataclasses import dataclass
 
-import anyio
-import httpx
 import pytest
-from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from cup4soil.settings import Settings
 from processors.jobs.queue import Queue
 from service import health, logs
-from service.app import create_app
 from service.logs import JsonLines, Lines, request_id
 from service.settings import ServiceSettings
 from stac_catalog.store import Store
 from tests.catalog.products import soil_map
+from tests.service.asking import Client, client_of
 
 
 @pytest.fixture(scope="module")
@@ -30,29 +26,6 @@ def root(tmp_path_factory):
     record = soil_map(folder / "map")
     Store.open(folder / "store", Settings()).register(record, folder / "map")
     return folder / "store"
-
-
-@dataclass
-class Client:
-    """Requests to an application in this process, as from ``address``."""
-
-    app: FastAPI
-    address: str = "127.0.0.1"
-
-    def get(self, path: str, **more) -> httpx.Response:
-        return self.request("GET", path, **more)
-
-    def request(self, method: str, path: str, **more) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(self.address, 50_000))
-            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-                return await client.request(method, path, **more)
-
-        return anyio.run(ask)
-
-
-def client_of(root, address="127.0.0.1", **settings) -> Client:
-    return Client(create_app(root, ServiceSettings(**settings)), address)
 
 
 def figures(client: Client) -> dict:
