@@ -174,7 +174,7 @@ def _draft(table: Table, spec: SampleSpec, decimal_comma: bool) -> Draft:
     draft.halved = int(np.sum(below & np.isfinite(values)))
     draft.exclusions += [Exclusion(row=row, code="empty", message="blank row") for row in table.empty]
     draft.exclusions += [
-        Exclusion(row=row, code="ragged", message=f"{cells} cells where the header has {len(table.columns)}")
+        Exclusion(row=row, code="ragged", message=f"{cells} cells where the header has {table.width}")
         for row, cells in table.ragged.items()
     ]
     _exclude_unreadable(draft, table, spec, read)

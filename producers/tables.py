@@ -4,16 +4,17 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cup4soil.errors import InvalidSamples, NotFound, reading
+from cup4soil.errors import InvalidSamples, LimitExceeded, NotFound, reading
 from cup4soil.products import file_checksum
 
+MAX_TABLE_BYTES = 1 << 30
 _DELIMITERS = (",", ";", "\t", "|")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[+-]?(?:\d+,\d*|,\d+)(?:[eE][+-]?\d+)?")
@@ -31,7 +32,8 @@ class Table:
     """A table as text. Row numbers count as a spreadsheet does: the header is row 1.
 
     ``rows`` holds the rows that have a cell for every column; ``ragged`` maps the numbers of those that
-    do not to their count of cells, ``empty`` names the blank ones.
+    do not to their count of cells, ``empty`` names the blank ones. ``width`` counts the columns of the file, of
+    which ``columns`` are those that were kept.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     ragged: dict[int, int]
     empty: tuple[int, ...]
+    width: int
 
     @property
     def total(self) -> int:
@@ -81,24 +84,34 @@ class Numbers:
     limits: NDArray[np.float64]
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, keep: Collection[str] | None = None) -> Table:
     """Read a CSV file: UTF-8 with or without byte order mark, else Latin-1; comma, semicolon, tab or bar.
+
+    ``keep`` names the columns wanted, of which those that are there are held: large tables then take less memory.
 
     Raises:
         NotFound: when there is no such file.
         InvalidSamples: when it is no table of text.
+        LimitExceeded: when it is larger than 1 GiB.
     """
     check_samples_file(path)
     text, encoding = _decode(path)
     header, _, _ = text.lstrip("\n").partition("\n")
     delimiter = _delimiter(header)
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        return _table(path, encoding, delimiter, records, keep)
     except csv.Error as error:
         raise InvalidSamples(f"{path} is no CSV table: {error}", "mend its quoting") from error
-    if not records or len(records[0]) < 2:
-        raise InvalidSamples(f"{path} has no header of column names", "name the columns in row 1, parted by commas")
-    return _table(path, encoding, delimiter, records)
+
+
+def read_header(path: Path) -> tuple[str, ...]:
+    """Names of the columns of a CSV file, from its first 64 KiB; see :func:`read_table`."""
+    check_samples_file(path)
+    with reading(path, InvalidSamples), path.open("rb") as stream:
+        start = _unix(stream.read(1 << 16).decode("utf-8-sig", errors="replace")).lstrip("\n")
+    header = start.partition("\n")[0]
+    return tuple(cell.strip() for cell in next(csv.reader([header], delimiter=_delimiter(header)), []))
 
 
 def check_samples_file(path: Path) -> None:
@@ -155,6 +168,8 @@ def has_decimal_comma(table: Table, columns: Sequence[str]) -> bool:
 
 def _decode(path: Path) -> tuple[str, str]:
     with reading(path, InvalidSamples):
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise LimitExceeded(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB", "give the rows of one region")
         content = path.read_bytes()
     if not content.strip():
         raise InvalidSamples(f"{path} is empty", "give a table with a header and one row for each sample")
@@ -175,21 +190,28 @@ def _delimiter(header: str) -> str:
     return max(_DELIMITERS, key=outside.count)
 
 
-def _table(path: Path, encoding: str, delimiter: str, records: list[list[str]]) -> Table:
-    columns = tuple(cell.strip() for cell in records[0])
+def _table(
+    path: Path, encoding: str, delimiter: str, records: Iterator[list[str]], keep: Collection[str] | None
+) -> Table:
+    header = [cell.strip() for cell in next(records, [])]
+    if len(header) < 2:
+        raise InvalidSamples(f"{path} has no header of column names", "name the columns in row 1, parted by commas")
+    kept = [i for i, name in enumerate(header) if keep is None or name in keep]
     numbers, rows, ragged, empty = [], [], {}, []
-    for number, record in enumerate(records[1:], 2):
-        cells = tuple(cell.strip() for cell in record)
+    for number, record in enumerate(records, 2):
+        cells = [cell.strip() for cell in record]
         if not any(cells):
             empty.append(number)
-        elif len(cells) != len(columns):
+        elif len(cells) != len(header):
             ragged[number] = len(cells)
         else:
             numbers.append(number)
-            rows.append(cells)
+            rows.append(tuple(cells[i] for i in kept))
+    columns = tuple(header[i] for i in kept)
+    checksum = file_checksum(path)
     return Table(
         path.name,
-        file_checksum(path),
+        checksum,
         encoding,
         delimiter,
         columns,
@@ -197,4 +219,5 @@ def _table(path: Path, encoding: str, delimiter: str, records: list[list[str]]) 
         tuple(rows),
         ragged,
         tuple(empty),
+        len(header),
     )
