@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 # Told apart also by readers who see fewer colours.
-BROWN, TEAL, GREY, RED = "#8a4f24", "#1f7a78", "#6b6b6b", "#c0392b"
+BROWN, TEAL, VIOLET, GREY, RED = "#8a4f24", "#1f7a78", "#5b4a9e", "#6b6b6b", "#c0392b"
+# Hundredths of a point are finer than any screen.
+_PLACE = re.compile(r' (?:d|x|y)="[^"]*"')
+_LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
 _STYLE: Any = {
     "svg.hashsalt": "cup4soil",
     "svg.fonttype": "none",
@@ -71,13 +75,19 @@ def drawings(figures: Mapping[str, Figure]) -> dict[str, Markup]:
     return {name: Markup(svg(figure)) for name, figure in figures.items()}  # noqa: S704
 
 
+def drawing(figure: Figure, alternative: str) -> Markup:
+    """The figure as an ``<svg>`` that says ``alternative`` to who cannot see it."""
+    named = Markup('<svg role="img" aria-label="{}"').format(alternative)
+    return named + Markup(svg(figure).removeprefix("<svg"))  # noqa: S704
+
+
 @styled
 def svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element for a page of HTML."""
     target = io.StringIO()
     figure.savefig(target, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     text = target.getvalue()
-    return text[text.index("<svg") :]
+    return _PLACE.sub(lambda found: _LONG_NUMBER.sub(r"\1", found[0]), text[text.index("<svg") :])
 
 
 @styled

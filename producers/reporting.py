@@ -1,90 +1,44 @@
 """The report of a training: figures as JSON, and a page for people with everything in it."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from cup4soil.grids import parse_crs
 from cup4soil.products import ProductRecord
-from producers import plots
-from producers.coordinates import unit_name
-from producers.pages import drawings, number, png, render, write_json
-from producers.samples import SampleReport
-from producers.training_record import MEASURES, interval_sentence, lower_first, percent, skill_sentence, software
-from producers.training_result import TrainingResult, Validation
+from producers.pages import png, render, write_json
+from producers.report_diagnostics import Diagnostics, diagnose
+from producers.report_document import report_document
+from producers.report_figures import dependence_pictures, model_pictures, output_pictures, scatter_figures
+from producers.report_words import interval_words, significant, verdict_words
+from producers.training_record import MEASURES, percent, software
+from producers.training_result import OutputResult, TrainingResult
 
 # The page stays readable and small; the JSON holds all rows.
 _MOST_ROWS_SHOWN = 1000
+_FOLDS_EXPLAINED = {
+    "random": "Samples were dealt to folds by chance: the neighbours of a held-out sample were known to the model."
+    " This is how good the map is close to samples.",
+    "blocks": "Square blocks were held out whole, with all samples in them. This is how good the map is away from"
+    " samples.",
+    "knndm": "Folds were chosen so that held-out samples lie as far from the training samples as the cells of the map"
+    " do (kNNDM). This is how good the map is on average over its cells.",
+    "regions": "Whole regions were held out. This is how good the map is where no sample has been taken.",
+    "calibrated": "The same held-out samples, with intervals widened or narrowed by what the other folds missed"
+    " (conformal calibration): what the map publishes.",
+}
 
 
-def write_report(folder: Path, result: TrainingResult, record: ProductRecord) -> None:
+def write_report(folder: Path, result: TrainingResult, record: ProductRecord, *, threads: int = 2) -> None:
     """Write ``report.json``, ``report.html`` and ``overview.png`` into ``folder``."""
-    write_json(folder / "report.json", report_document(result, record))
-    (folder / "report.html").write_text(report_page(result, record), encoding="utf-8")
-    (folder / "overview.png").write_bytes(png(_scatter(result, [result.spatial])))
+    found = diagnose(result, threads)
+    write_json(folder / "report.json", report_document(result, record, found))
+    (folder / "report.html").write_text(report_page(result, record, found), encoding="utf-8")
+    first = result.outputs[0]
+    (folder / "overview.png").write_bytes(png(scatter_figures(first, [first.validations[-1]])[0]))
 
 
-def report_document(result: TrainingResult, record: ProductRecord) -> dict[str, Any]:
-    """All figures of the training. Values of single samples and their places are not in it."""
-    return {
-        "model": record.id,
-        "title": record.title,
-        "property": {"code": result.prop.code, "title": result.prop.title, "unit": result.prop.unit},
-        "depth": None if result.depth is None else str(result.depth),
-        "samples": _samples(result.report),
-        "transform": result.transform.model_dump(mode="json"),
-        "validation": {
-            name: _validation(each) for name, each in (("random", result.random), ("spatial", result.spatial))
-        },
-        "importance": {name: number(share) for name, share in result.importance_shares.items()},
-        "importance_of_features": dict(zip(result.encoding.features, map(number, result.importance), strict=True)),
-        "levels": dict(result.encoding.levels),
-        "applicability": {
-            "threshold": number(result.threshold),
-            "training_dissimilarity_max": number(float(result.training_dissimilarity.max())),
-        },
-        "parameters": record.algorithm.model_dump(mode="json")["parameters"],
-        "references": list(record.algorithm.references),
-        "sources": [source.model_dump(mode="json", exclude_none=True) for source in record.sources],
-        "licence": record.licence,
-        "attribution": list(record.attribution),
-        "limitations": list(record.limitations),
-        "software": software(),
-    }
-
-
-def _samples(report: SampleReport) -> dict[str, Any]:
-    """What became of the rows: ``excluded`` counts them by reason, ``excluded_rows`` names each."""
-    about = report.model_dump(mode="json", include={"file", "checksum", "encoding", "delimiter", "decimal_comma"})
-    rows = [each.model_dump(mode="json") for each in report.excluded]
-    return {**about, **report.summary(), "warnings": list(report.warnings), "excluded_rows": rows}
-
-
-def _validation(validation: Validation) -> dict[str, Any]:
-    scales, curve = {"reported": validation.reported, "modelled": validation.modelled}, validation.curve
-    return {
-        "title": validation.title,
-        "support": validation.support,
-        "block_size": validation.block_size,
-        **{name: _scores(scores) for name, scores in scales.items() if scores is not None},
-        "coverage": {
-            "interval_levels": list(curve.nominal),
-            "share_inside": [number(share) for share in curve.picp],
-            "quantiles": list(curve.quantile_levels),
-            "share_at_or_below": [number(share) for share in curve.quantile_coverage],
-        },
-    }
-
-
-def _scores(scores: Any) -> dict[str, float | int | None]:
-    return {name: number(value) for name, value in dataclasses.asdict(scores).items()}
-
-
-def report_page(result: TrainingResult, record: ProductRecord) -> str:
+def report_page(result: TrainingResult, record: ProductRecord, found: Diagnostics) -> str:
     """The report as one page of HTML that asks for nothing from elsewhere."""
     excluded = result.report.excluded
     return render(
@@ -92,53 +46,54 @@ def report_page(result: TrainingResult, record: ProductRecord) -> str:
         result=result,
         record=record,
         report=result.report,
-        figures=drawings(_figures(result)),
-        tables=list(_tables(result)),
-        skill=skill_sentence(result),
-        interval=interval_sentence(result.spatial),
+        outputs=[_output_section(result, output, found) for output in result.outputs],
+        pictures=model_pictures(result, found),
+        kinds=_kinds(result.outputs[0]),
+        trials=_table_of(result.choices.trials),
+        selection=_table_of(result.choices.selection),
+        dropped=result.choices.dropped,
+        beyond=percent(float((result.training_dissimilarity > result.threshold).mean())),
         shown=excluded[:_MOST_ROWS_SHOWN],
         software=software(),
-        summary=_summary(result),
+        significant=significant,
     )
 
 
-def _figures(result: TrainingResult) -> dict[str, Figure]:
-    label = _label(result)
-    held_out = result.spatial.held_out
+def _output_section(result: TrainingResult, output: OutputResult, found: Diagnostics) -> dict[str, Any]:
+    """What the page says of one property."""
     return {
-        "scatter": _scatter(result, result.validations),
-        "coverage": plots.coverage({each.title: (each.curve.nominal, each.curve.picp) for each in result.validations}),
-        "importance": plots.importance(result.importance_shares),
-        "residuals": plots.residual_map(
-            result.table.x,
-            result.table.y,
-            held_out.mean - held_out.observed,
-            label,
-            unit_name(parse_crs(result.crs)),
-        ),
-        "histogram": plots.histogram(
-            result.table.value, label, result.modelled if result.transform.name == "ln" else None
-        ),
+        "output": output,
+        "title": output.prop.title,
+        "verdict": verdict_words(output),
+        "intervals": [interval_words(each) for each in output.validations],
+        "cards": _cards(output),
+        "tables": _tables(output),
+        "pictures": output_pictures(result, output, found),
+        "dependence": dependence_pictures(output, found),
     }
 
 
-def _scatter(result: TrainingResult, validations: Sequence[Validation]) -> Figure:
-    held_out = [each.held_out for each in validations]
-    return plots.scatter(held_out, _label(result), log=result.transform.name == "ln")
+def _kinds(output: OutputResult) -> list[tuple[str, str, str]]:
+    """Each kind of validation: title, what was measured on what, what that means."""
+    told = [(each.title, each.support, _FOLDS_EXPLAINED[each.kind]) for each in (output.random, output.spatial)]
+    if output.calibrated is not None:
+        told.append((output.calibrated.title, output.calibrated.support, _FOLDS_EXPLAINED["calibrated"]))
+    return told
 
 
-def _tables(result: TrainingResult) -> Sequence[Mapping[str, Any]]:
-    """One table for each scale: rows of a measure's name, meaning, unit and its value in both validations."""
-    unit = result.prop.unit
-    scales = [("As reported", unit, [each.reported for each in result.validations])]
-    modelled = [each.modelled for each in result.validations if each.modelled is not None]
+def _tables(output: OutputResult) -> Sequence[Mapping[str, Any]]:
+    """One table for each scale: rows of a measure's name, unit, value in each validation and meaning."""
+    unit = output.prop.unit
+    scales = [("", unit, [(each.title, each.reported) for each in output.validations])]
+    modelled = [(each.title, each.modelled) for each in output.validations if each.modelled is not None]
     if modelled:
         scales.append(("On the logarithmic scale of the model", f"ln {unit}", modelled))
     return [
         {
             "title": title,
+            "columns": [name for name, _ in scores],
             "rows": [
-                (name, meaning, shown if has_unit else "", *(_three_digits(getattr(s, attribute)) for s in scores))
+                (name, shown if has_unit else "", [significant(getattr(s, attribute)) for _, s in scores], meaning)
                 for name, attribute, has_unit, meaning in MEASURES
             ],
         }
@@ -146,24 +101,30 @@ def _tables(result: TrainingResult) -> Sequence[Mapping[str, Any]]:
     ]
 
 
-def _three_digits(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "not defined"
-
-
-def _summary(result: TrainingResult) -> list[tuple[str, str, str]]:
-    """The few figures at the head of the page: name, value, what it tells."""
-    unit, spatial = result.prop.unit, result.spatial.reported
+def _cards(output: OutputResult) -> list[tuple[str, str, str]]:
+    """The few figures at the head of a property: name, value, what it tells."""
+    unit, spatial, last = output.prop.unit, output.spatial, output.validations[-1]
+    where = spatial.title.lower()
+    mec = spatial.reported.mec
     return [
-        ("Samples", f"{len(result.table)}", f"from {result.report.used_rows} of {result.report.rows} rows"),
-        ("Typical error", f"{_three_digits(spatial.rmse)} {unit}", "RMSE in spatial blocks"),
-        (
-            "Explained",
-            percent(max(0.0, spatial.mec)) if math.isfinite(spatial.mec) else "-",
-            "of the variance, spatial blocks",
-        ),
-        ("90 % interval", percent(spatial.picp90), "of the measured values inside, spatial blocks"),
+        ("Typical error", f"{significant(spatial.reported.rmse)} {unit}", f"RMSE, {where}"),
+        ("Explained", percent(max(0.0, mec)) if math.isfinite(mec) else "-", f"of the variance, {where}"),
+        ("90 % interval", percent(last.reported.picp90), f"of the measured values inside, {last.title.lower()}"),
+        ("Its mean width", f"{significant(last.reported.mean_width)} {unit}", last.title.lower()),
     ]
 
 
-def _label(result: TrainingResult) -> str:
-    return f"{lower_first(result.prop.title)} ({result.prop.unit})"
+def _table_of(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Column names and cells of rows given by name; what a row lacks is empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return names, [[_cell(row.get(name)) for name in names] for row in rows]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
