@@ -131,12 +131,26 @@ def dependence(curve: DependenceCurve, training: _Floats, label: str, limits: tu
     """How the prediction follows one covariate; ticks below are the deciles of its ``training`` values."""
     figure = Figure(figsize=(3.4, 2.9), layout="constrained")
     axes = figure.add_subplot()
-    axes.fill_between(curve.values, curve.lower, curve.upper, color=TEAL, alpha=0.18, linewidth=0)
-    axes.plot(curve.values, curve.mean, color=TEAL, linewidth=1.8)
-    deciles = np.quantile(training, np.arange(1, 10) / 10)
-    axes.plot(deciles, np.full(deciles.size, limits[0]), "|", color=GREY, markersize=8, clip_on=False)
-    axes.set(xlabel=curve.name, ylabel=f"predicted {label}", ylim=limits)
+    if curve.values.size == 2:
+        _two_cases(axes, curve, training)
+    else:
+        axes.fill_between(curve.values, curve.lower, curve.upper, color=TEAL, alpha=0.18, linewidth=0)
+        axes.plot(curve.values, curve.mean, color=TEAL, linewidth=1.8)
+        deciles = np.quantile(training, np.arange(1, 10) / 10)
+        axes.plot(deciles, np.full(deciles.size, limits[0]), "|", color=GREY, markersize=8, clip_on=False)
+    axes.set(xlabel=curve.name, ylim=limits)
+    axes.set_ylabel(label, fontsize=9)
     return figure
+
+
+def _two_cases(axes: Axes, curve: DependenceCurve, training: _Floats) -> None:
+    """A covariate that is there or not, such as a class: two points with how many samples they stand for."""
+    reach = np.abs(np.stack([curve.mean - curve.lower, curve.upper - curve.mean]))
+    axes.errorbar([0, 1], curve.mean, yerr=reach, fmt="o", color=TEAL, capsize=4, elinewidth=1.4)
+    counts = [int(np.sum(training == value)) for value in curve.values]
+    names = [f"{value:g}\n({count} samples)" for value, count in zip(curve.values, counts, strict=True)]
+    axes.set_xticks([0, 1], names)
+    axes.set_xlim(-0.6, 1.6)
 
 
 @styled

@@ -38,7 +38,7 @@ class Semivariances:
 
 @styled
 def residual_map(x: _Floats, y: _Floats, residuals: _Floats, label: str, unit: str) -> Figure:
-    """Where the model predicts too much and where too little; ``unit`` is that of the coordinates."""
+    """Where the model predicts too much and where too little, in the unit ``label``; ``unit`` is that of x and y."""
     figure, axes = _place(x, y, unit)
     scale = _scale(unit)
     reach = float(np.quantile(np.abs(residuals), 0.95)) or 1.0
@@ -46,7 +46,7 @@ def residual_map(x: _Floats, y: _Floats, residuals: _Floats, label: str, unit: s
         x / scale, y / scale, c=residuals, s=_size(x), cmap="PuOr_r", vmin=-reach, vmax=reach, edgecolors="#555555",
         linewidths=0.3, rasterized=x.size > MOST_VECTOR_POINTS,
     )  # fmt: skip
-    figure.colorbar(points, ax=axes, extend="both", shrink=0.85, label=f"predicted - measured, {label}")
+    figure.colorbar(points, ax=axes, extend="both", shrink=0.85, label=f"predicted - measured ({label})")
     return figure
 
 
@@ -64,7 +64,7 @@ def fold_map(x: _Floats, y: _Floats, folds: NDArray[np.int64], unit: str) -> Fig
             label=f"fold {number + 1}", rasterized=x.size > MOST_VECTOR_POINTS,
         )  # fmt: skip
     if numbers.size <= len(_FOLDS):
-        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), framealpha=0.9, edgecolor="none")
+        figure.legend(fontsize=8, loc="outside right center", framealpha=0.9, edgecolor="none", handletextpad=0.2)
     return figure
 
 
@@ -82,7 +82,7 @@ def semivariogram(series: Mapping[str, Semivariances], unit: str) -> Figure:
             distance, gamma = each.fitted
             axes.plot(distance / scale, gamma, color=colour, linestyle=style, linewidth=1.4)
         axes.axhline(each.variance, color=colour, linewidth=0.7, alpha=0.7)
-    axes.set(xlabel="distance (km)", ylabel=f"semivariance ({unit})", xlim=(0, None), ylim=(0, None))
+    axes.set(xlabel="distance (km)", ylabel=f"semivariance, {unit}", xlim=(0, None), ylim=(0, None))
     axes.legend(fontsize=8, framealpha=0.9, edgecolor="none")
     return figure
 
@@ -105,7 +105,7 @@ def distance_shares(distances: Mapping[str, _Floats]) -> Figure:
 def _place(x: _Floats, y: _Floats, unit: str) -> tuple[Figure, Axes]:
     """A panel in the proportions of the extent, within what a page can show."""
     tall = float(np.ptp(y)) / (float(np.ptp(x)) or 1.0)
-    figure = Figure(figsize=(5.2, float(np.clip(4.0 * tall + 0.6, 2.6, 6.2))), layout="constrained")
+    figure = Figure(figsize=(4.6, float(np.clip(3.2 * tall + 0.7, 2.4, 5.6))), layout="constrained")
     axes = figure.add_subplot()
     shown = "km" if unit == "m" else unit
     axes.set(xlabel=f"x ({shown})", ylabel=f"y ({shown})", aspect="equal")

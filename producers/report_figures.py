@@ -136,7 +136,7 @@ def _residual_picture(result: TrainingResult, output: OutputResult) -> Picture:
     held_out = output.spatial.held_out
     residuals = held_out.mean - held_out.observed
     unit = unit_name(parse_crs(result.crs))
-    figure = plots_space.residual_map(result.table.x, result.table.y, residuals, label_of(output), unit)
+    figure = plots_space.residual_map(result.table.x, result.table.y, residuals, output.prop.unit, unit)
     over = percent(float(np.mean(residuals > 0)))
     return _picture(
         figure, f"Map of the residuals in {output.spatial.title.lower()}: {over} of the samples are predicted too high."
@@ -153,7 +153,7 @@ def _fold_picture(result: TrainingResult, output: OutputResult) -> Picture:
 
 def _variogram_picture(output: OutputResult, found: Diagnostics) -> Picture:
     series = found.variograms[output.prop.code]
-    figure = plots_space.semivariogram(series, f"{output.prop.unit}²" if output.prop.unit != "1" else "1")
+    figure = plots_space.semivariogram(series, f"({output.prop.unit})²")
     told = "; ".join(
         f"{name}: {each.gamma[0] / each.variance:.0%} of the variance at {each.distance[0]:.0f} m"
         for name, each in series.items()
