@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput
+from cup4soil.methods.spline import SMOOTHING
 from cup4soil.products import Frozen
 from cup4soil.properties import SoilProperty
 
@@ -32,11 +33,15 @@ class SampleSpec(Frozen):
     """Where in the table what stands, and how it is to be read.
 
     ``targets`` are read together: a row that lacks one of them is of no use to a joint model and excluded.
-    With ``depths_as_rows`` every horizon is a sample of its own, for a model with depth as covariate; ``depth``
-    then is the interval in which the middle of a horizon has to lie. Without it horizons become one value for
-    each profile in ``depth``. ``texture`` names the columns of sand, silt and clay. ``missing`` are further words,
-    or numbers such as -9999, for a missing value, ``below`` those for one below the limit of detection, which is
-    left out or, with ``below_detection`` "half", put at half the limit. ``to_cm`` turns depths into centimetres.
+
+    With ``depths_as_rows`` every horizon is a sample of its own, for a model with depth as covariate; ``depth`` then is
+    the interval in which the middle of a horizon has to lie. Without it horizons become one value for each profile in
+    ``depth``: their mean by thickness or, with ``harmonise`` "spline", that of the equal-area spline. ``to_cm`` turns
+    depths into centimetres.
+
+    ``texture`` names the columns of sand, silt and clay. ``missing`` are further words, or numbers such as -9999, for a
+    missing value, ``below`` words for one below the limit of detection, which is left out or, with ``below_detection``
+    "half", put at half the limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -54,6 +59,8 @@ class SampleSpec(Frozen):
     texture: tuple[str, str, str] | None = None
     texture_tolerance: float = TEXTURE_TOLERANCE_PERCENT
     minimum_coverage: float = 0.5
+    harmonise: Literal["weighted", "spline"] = "weighted"
+    smoothing: float = Field(default=SMOOTHING, ge=0, allow_inf_nan=False)
     missing: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     below_detection: Literal["exclude", "half"] = "exclude"

@@ -78,8 +78,10 @@ def samples_of(table: Table, spec: SampleSpec) -> tuple[SampleTable, SampleRepor
     check_overlaps(draft)
     if table.encoding != "utf-8":
         notes.append(f"The file is not in UTF-8; it was read as {table.encoding}.")
-    samples, outside = _samples(draft, spec)
+    samples, outside, cut = _samples(draft, spec)
     notes += _coverage_notes(samples, spec)
+    if cut:
+        notes.append(f"The spline of {cut} profiles left what the property can be; its mean was cut at the limit.")
     return samples, _report(table, decimal_comma, draft.exclusions, samples, outside, notes)
 
 
@@ -259,8 +261,8 @@ def texture_columns(columns: Sequence[str], target: str) -> tuple[str, str, str]
     return found[0][0], found[1][0], found[2][0]
 
 
-def _samples(draft: Draft, spec: SampleSpec) -> tuple[SampleTable, int]:
-    """The kept rows as samples, and how many rows lie wholly outside the depth interval."""
+def _samples(draft: Draft, spec: SampleSpec) -> tuple[SampleTable, int, int]:
+    """The kept rows as samples, how many rows lie wholly outside the interval, and how many splines were cut."""
     kept = np.flatnonzero(draft.kept)
     converted = [
         target.property.to_unit(values, target.unit)
@@ -270,10 +272,11 @@ def _samples(draft: Draft, spec: SampleSpec) -> tuple[SampleTable, int]:
     if draft.depths is None:
         depth = spec.depth
         depths = None if depth is None else np.tile([depth.upper_cm, depth.lower_cm], (kept.size, 1))
-        return _by_row(draft, spec, kept, values, depths), 0
+        return _by_row(draft, spec, kept, values, depths), 0, 0
     if spec.depths_as_rows:
         within = kept[_middles_within(draft.depths[kept], spec.depth)]
-        return _by_row(draft, spec, within, values, draft.depths[within]), int(kept.size - within.size)
+        table = _by_row(draft, spec, within, values, draft.depths[within])
+        return table, int(kept.size - within.size), 0
     return _by_profile(draft, spec, kept, values)
 
 
@@ -297,25 +300,36 @@ def _middles_within(depths: NDArray[np.float64], interval: Depth | None) -> NDAr
 
 def _by_profile(
     draft: Draft, spec: SampleSpec, kept: NDArray[np.intp], values: NDArray[np.float64]
-) -> tuple[SampleTable, int]:
+) -> tuple[SampleTable, int, int]:
     """One sample for each profile, in the depth interval."""
     if draft.depths is None or spec.depth is None:
         raise InvalidInput("horizons have no depth interval to go to", "give --depth, such as 0-20")
     top, bottom = spec.depth.upper_cm, spec.depth.lower_cm
     within = kept[np.minimum(draft.depths[kept, 1], bottom) > np.maximum(draft.depths[kept, 0], top)]
-    upper, lower = draft.depths[within].T
-    ids = [draft.ids[int(i)] for i in within]
-    result = harmonise(ids, upper, lower, values[within], spec.depth, minimum_coverage=spec.minimum_coverage)
     members: dict[str, list[int]] = {}
-    for i, name in zip(within, ids, strict=True):
-        members.setdefault(name, []).append(int(i))
+    for i in map(int, within):
+        members.setdefault(draft.ids[i], []).append(i)
+    # The spline is drawn through all layers of a profile that has one inside the interval.
+    drawn = np.array([i for i in kept if draft.ids[i] in members], dtype=np.intp)
+    rows = drawn if spec.harmonise == "spline" else within
+    upper, lower = draft.depths[rows].T
+    result = harmonise(
+        [draft.ids[i] for i in rows], upper, lower, values[rows], spec.depth,
+        minimum_coverage=spec.minimum_coverage, method=spec.harmonise, smoothing=spec.smoothing, limits=_limits(spec),
+    )  # fmt: skip
     for name, share in result.rejected.items():
         for i in members[name]:
             draft.exclude(i, "partial-coverage", f"profile {name} covers {100 * share:.0f} % of {spec.depth}")
     chosen = [members[name] for name in result.ids]
     depths = np.tile([top, bottom], (len(chosen), 1))
     table = _sample_table(draft, spec, result.ids, chosen, result.values, result.coverage, depths)
-    return table, int(kept.size - within.size)
+    return table, int(kept.size - within.size), len(result.cut)
+
+
+def _limits(spec: SampleSpec) -> NDArray[np.float64]:
+    """The range of each target, and none for the features."""
+    known = [target.property.valid_range for target in spec.targets]
+    return np.array([*known, *([(-np.inf, np.inf)] * len(spec.features))], dtype=np.float64)
 
 
 def _sample_table(

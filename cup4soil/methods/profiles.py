@@ -1,24 +1,27 @@
 """From soil horizons to one value for a depth interval.
 
-The value of an interval is the thickness-weighted mean of the layers that overlap it. It has nothing to
+By default the value of an interval is the thickness-weighted mean of the layers that overlap it. It has nothing to
 tune and cannot leave the range of the measured values. For a concentration (g/kg, %) it keeps the mass of
 what was measured only where the layers have the same bulk density and share of fine earth; where a light
-topsoil lies on a dense subsoil it gives the topsoil more weight than its mass has. The
-equal-area quadratic spline (Bishop, McBratney & Laslett 1999, Geoderma 91, 27; Malone et al. 2009,
-Geoderma 154, 138) draws a smooth curve through the same means, but needs a smoothing parameter per
-property, overshoots where horizons differ sharply (below zero for organic carbon under a peaty
-topsoil), and has nothing to add for a profile of one layer, as topsoil surveys have.
+topsoil lies on a dense subsoil it gives the topsoil more weight than its mass has.
+
+The equal-area quadratic spline (:mod:`cup4soil.methods.spline`) draws a smooth curve through the same means: better
+where a thick horizon is cut and the property changes gradually with depth, as carbon does. But it needs a smoothing
+parameter, overshoots where horizons differ sharply (below zero for organic carbon under a peaty topsoil, where it is
+cut at the limits of the property), and has nothing to add for a profile of one layer, as topsoil surveys have.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput, InvalidSamples
+from cup4soil.methods.spline import SMOOTHING, EqualAreaSpline
 
 OVERLAP_TOLERANCE_CM = 0.01
 _ROUNDING = 1e-9
@@ -31,13 +34,15 @@ class Harmonised:
     """Profiles on one depth interval, in the order in which their ids first appear.
 
     ``values``: (m, k), in the unit of the input; ``coverage``: (m,), share of the interval's thickness
-    that the profile's layers cover, 0..1; ``rejected``: the same share for each profile left out.
+    that the profile's layers cover, 0..1; ``rejected``: the same share for each profile left out; ``cut``: the
+    profiles of which the spline left the limits.
     """
 
     ids: tuple[str, ...]
     values: _Floats
     coverage: _Floats
     rejected: Mapping[str, float]
+    cut: tuple[str, ...] = ()
 
 
 def harmonise(
@@ -48,16 +53,22 @@ def harmonise(
     depth: Depth,
     *,
     minimum_coverage: float = 0.5,
+    method: Literal["weighted", "spline"] = "weighted",
+    smoothing: float = SMOOTHING,
+    limits: ArrayLike | None = None,
 ) -> Harmonised:
-    """The mean of each profile's layers over ``depth``, weighted by the thickness inside it.
+    """The mean of each profile over ``depth``: of its layers weighted by the thickness inside it, or of its spline.
 
     One row per layer: ``ids``, ``upper_cm`` and ``lower_cm`` (n,), ``values`` (n, k). A layer with a
     missing value (NaN) in any column counts as not there, so that all k values of a profile (the
     fractions of a texture, say) stand on the same layers. Where layers cover only part of the interval,
     their mean stands for the whole; profiles covered by less than ``minimum_coverage`` are rejected.
 
+    The spline makes use of the layers outside the interval too, and fills gaps between layers; its means are cut at
+    ``limits``, (k, 2), the lowest and highest value possible. ``smoothing`` is its parameter, in the unit of depth.
+
     Raises:
-        InvalidInput: when shapes do not agree or ``minimum_coverage`` is not in (0, 1].
+        InvalidInput: when shapes do not agree, ``minimum_coverage`` is not in (0, 1] or ``smoothing`` is negative.
         InvalidSamples: when a depth is missing, negative or inverted, a value is infinite, or layers
             of one profile overlap by more than 0.01 cm.
     """
@@ -70,10 +81,15 @@ def harmonise(
     covered = np.bincount(codes, weights=thickness, minlength=len(names))
     coverage = np.minimum(covered / depth.thickness_cm, 1.0)
     kept = coverage >= minimum_coverage - _ROUNDING
-    means = _weighted_means(table, thickness, codes, covered)
+    if method == "spline":
+        means = _spline_means(upper, lower, table, codes, kept, depth, smoothing)
+    else:
+        means = _weighted_means(table, thickness, codes, covered)
+    means, outside = _within(means, limits)
+    cut = tuple(names[i] for i in np.flatnonzero(kept & outside))
     rejected = {names[i]: float(coverage[i]) for i in np.flatnonzero(~kept)}
     accepted = tuple(names[i] for i in np.flatnonzero(kept))
-    return Harmonised(accepted, means[kept], coverage[kept], MappingProxyType(rejected))
+    return Harmonised(accepted, means[kept], coverage[kept], MappingProxyType(rejected), cut)
 
 
 def overlapping(ids: Sequence[str], upper_cm: ArrayLike, lower_cm: ArrayLike) -> list[tuple[int, int]]:
@@ -115,6 +131,38 @@ def _weighted_means(table: _Floats, thickness: _Floats, codes: NDArray[np.intp],
     total = np.column_stack(sums) if sums else np.empty((covered.size, 0))
     mean: _Floats = total / np.where(covered > 0.0, covered, np.nan)[:, None]
     return mean
+
+
+def _spline_means(
+    upper: _Floats,
+    lower: _Floats,
+    table: _Floats,
+    codes: NDArray[np.intp],
+    kept: NDArray[np.bool_],
+    depth: Depth,
+    smoothing: float,
+) -> _Floats:
+    """Per profile (rows) and column; NaN for profiles that are not kept."""
+    means = np.full((kept.size, table.shape[1]), np.nan)
+    known = np.flatnonzero(~np.isnan(table).any(axis=1))
+    order = known[np.lexsort((upper[known], codes[known]))]
+    starts = np.searchsorted(codes[order], np.arange(kept.size + 1))
+    for profile in np.flatnonzero(kept):
+        rows = order[starts[profile] : starts[profile + 1]]
+        spline = EqualAreaSpline.fit(upper[rows], lower[rows], table[rows], smoothing)
+        means[profile] = spline.mean(depth.upper_cm, depth.lower_cm)
+    return means
+
+
+def _within(means: _Floats, limits: ArrayLike | None) -> tuple[_Floats, NDArray[np.bool_]]:
+    """The means cut at the limits, and which profiles were outside them by more than rounding."""
+    if limits is None:
+        return means, np.zeros(len(means), dtype=bool)
+    bounds = np.asarray(limits, np.float64)
+    if bounds.shape != (means.shape[1], 2):
+        raise InvalidInput(f"limits of shape {bounds.shape} for {means.shape[1]} columns", "give two per column")
+    inside = np.clip(means, bounds[:, 0], bounds[:, 1])
+    return inside, np.asarray((np.abs(means - inside) > _ROUNDING).any(axis=1), dtype=np.bool_)
 
 
 def _check_lengths(ids: Sequence[str], upper: _Floats, lower: _Floats) -> None:

@@ -160,3 +160,36 @@ def test_the_real_texture_is_read_jointly(shared_data: Path) -> None:
     rows, _ = read_samples(path, spec.model_copy(update={"depths_as_rows": True, "depth": None}))
     assert len(rows) == 297 - report.counts["texture-sum"]
     assert np.unique(rows.groups).size == len(set(rows.ids))
+
+
+def test_the_spline_sees_the_layers_below_the_interval(tmp_path: Path) -> None:
+    weighted, _ = read(tmp_path, ROWS[:4], targets=(CARBON,), depth=Depth(0, 20))
+    spline, report = read(tmp_path, ROWS[:4], targets=(CARBON,), depth=Depth(0, 20), harmonise="spline", smoothing=0)
+    np.testing.assert_allclose(spline.value, weighted.value)
+    spline, report = read(tmp_path, ROWS[:4], targets=(CARBON,), depth=Depth(0, 10), harmonise="spline")
+    assert spline.value[0] > weighted.value[0] + 1
+    assert spline.value[1] == 20.0
+    assert report.outside_interval_rows == 2
+    assert report.used_rows + report.outside_interval_rows + len(report.excluded) == report.rows
+
+
+def test_a_spline_out_of_range_is_cut_and_told(tmp_path: Path) -> None:
+    layers = ((0, 20, 45), (20, 25, 0.5), (25, 45, 0.2), (45, 100, 0.1))
+    rows = [f"A,{a},{b},{value},1300,500000,5800000" for a, b, value in layers]
+    table, report = read(tmp_path, rows, targets=(CARBON,), depth=Depth(22, 30), harmonise="spline")
+    assert table.value.tolist() == [0.0]
+    assert "The spline of 1 profiles left what the property can be" in report.warnings[-1]
+
+
+def test_the_real_horizons_give_splines_in_range(shared_data: Path) -> None:
+    path = shared_data / "cdsm-peterborough" / "Analytical.csv"
+    spec = SampleSpec(
+        targets=(TargetSpec(column="OC", property=soil_property("soc"), unit="%"),), x="x", y="y",
+        crs=parse_crs("EPSG:26917"), id="SITE_ID", upper="UPPER", lower="LOWER", depth=Depth(0, 20),
+    )  # fmt: skip
+    weighted, _ = read_samples(path, spec)
+    spline, _ = read_samples(path, spec.model_copy(update={"harmonise": "spline"}))
+    order = [spline.ids.index(name) for name in weighted.ids]
+    assert len(spline) == len(weighted) == 94
+    assert np.corrcoef(np.log(weighted.value), np.log(np.maximum(spline.value[order], 0.1)))[0, 1] > 0.95
+    assert spline.value.min() >= 0
