@@ -10,6 +10,7 @@ Where silt ends and sand begins depends on the country: 50 um (USDA, FAO, HYPRES
 Germany). Classes are those of the package pedotri, whose polygons go by one of the two.
 """
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -122,6 +123,13 @@ def texture_class(
         keys = pedotri.classify(list(shares[:, 2]), list(shares[:, 0]), found)
         classes[known] = [-1 if key is None else numbers[key] for key in keys]
     return classes
+
+
+def by_class(table: Mapping[str, float], clay: ArrayLike, silt: ArrayLike, sand: ArrayLike) -> _Floats:
+    """What ``table`` has for each texture's USDA class, by its key; NaN where a fraction is missing."""
+    numbers = texture_class(clay, silt, sand, "usda")
+    values = np.array([table[key] for key in class_keys("usda")], np.float64)
+    return np.where(numbers < 0, np.nan, values[numbers])
 
 
 def move_silt_limit(clay: ArrayLike, silt: ArrayLike, sand: ArrayLike, given: SiltLimit, wanted: SiltLimit) -> _Floats:
