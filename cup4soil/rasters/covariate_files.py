@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,12 +11,14 @@ from pydantic import ValidationError
 
 from cup4soil.errors import InvalidRaster, NotFound, reading
 from cup4soil.products import RECORD_FILE, Layer, Period, ProductRecord, SourceRole, first_problem, read_record
+from cup4soil.rasters.covariate_bands import declares_classes, known_unit, stated_units, with_statements
 from cup4soil.rasters.covariate_items import StacAsset, StacItem
 from cup4soil.rasters.reading import RasterInfo, raster_info
 
 _SUFFIXES = frozenset({".tif", ".tiff"})
 _QUALITY = "quality"
 _REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
 # A spectral band or a month says nothing without the layer it belongs to.
 _NEEDS_LAYER = re.compile(r"B\d[\dA]|\d{1,2}|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", re.IGNORECASE)
 
@@ -42,7 +44,8 @@ class CovariateFile:
     """A raster file and the covariates taken from it: ``names`` of the ``bands`` (counted from 1).
 
     ``claimed_checksum`` is what a STAC item says of the file, and is held against it. ``stated_checksum`` is what
-    a store vouches for that wrote the file itself, and is taken as it is.
+    a store vouches for that wrote the file itself, and is taken as it is. ``units`` are those of the scaled values,
+    None where nothing tells. ``address`` is where a remote file lies, whose ``path`` is its name alone.
     """
 
     path: Path
@@ -53,6 +56,13 @@ class CovariateFile:
     categorical: bool = False
     stated_checksum: str | None = None
     claimed_checksum: str | None = None
+    units: tuple[str | None, ...] = ()
+    address: str | None = None
+
+    @property
+    def location(self) -> Path | str:
+        """Where the file is opened."""
+        return self.address or self.path
 
     @property
     def source_key(self) -> str:
@@ -67,15 +77,17 @@ def field_name(layer: str, band: str) -> str:
     return f"{layer}_{band}"
 
 
-def find_covariates(paths: Iterable[Path]) -> list[CovariateFile]:
+def find_covariates(paths: Iterable[Path], *, remote: bool = False) -> list[CovariateFile]:
     """All covariate files of folders, products, GeoTIFFs and STAC items, in the order given.
+
+    With ``remote``, assets of a STAC item may lie on a web server if the item states their checksum.
 
     Raises:
         NotFound: when a path does not exist or holds no raster.
         InvalidRaster: when a file cannot be used, is remote, or two covariates have one name.
         StoreError: when the record of a product is damaged.
     """
-    files = [each for path in paths for each in _files_of(path)]
+    files = [each for path in paths for each in _files_of(path, remote)]
     if not files:
         raise NotFound("no covariates given", "give a folder of GeoTIFFs, a GeoTIFF or a STAC item")
     seen: dict[str, Path] = {}
@@ -90,19 +102,19 @@ def find_covariates(paths: Iterable[Path]) -> list[CovariateFile]:
     return files
 
 
-def _files_of(path: Path) -> list[CovariateFile]:
+def _files_of(path: Path, remote: bool) -> list[CovariateFile]:
     _refuse_remote(str(path), str(path))
     with reading(path, InvalidRaster):
-        return _local_files(path)
+        return _local_files(path, remote)
 
 
-def _local_files(path: Path) -> list[CovariateFile]:
+def _local_files(path: Path, remote: bool) -> list[CovariateFile]:
     if path.is_dir():
         return _product_files(path) if (path / RECORD_FILE).is_file() else _folder_files(path)
     if not path.is_file():
         raise NotFound(f"no covariates at {path}", "give a folder of GeoTIFFs, a GeoTIFF or a STAC item")
     if path.suffix.lower() in {".json", ".geojson"}:
-        return _product_files(path.parent) if _is_item_of_product(path) else _item_files(path)
+        return _product_files(path.parent) if _is_item_of_product(path) else _item_files(path, remote)
     return [_single_file(path)]
 
 
@@ -115,7 +127,15 @@ def _folder_files(folder: Path) -> list[CovariateFile]:
 
 def _plain_file(path: Path) -> CovariateFile:
     info = raster_info(path)
-    return CovariateFile(path, info.names, _all_bands(info), info, Origin("covariate", path.name, is_file=True))
+    return CovariateFile(
+        path,
+        info.names,
+        _all_bands(info),
+        info,
+        Origin("covariate", path.name, is_file=True),
+        categorical=declares_classes(path),
+        units=stated_units(path),
+    )
 
 
 def _single_file(path: Path) -> CovariateFile:
@@ -143,7 +163,8 @@ def _layer_file(path: Path, layer: Layer, origin: Origin) -> CovariateFile:
             f"{path} has {len(info.names)} bands where its product says {len(layer.bands)}", "make it again"
         )
     names = tuple(field_name(layer.name, band.name) for band in layer.bands)
-    return CovariateFile(path, names, _all_bands(info), info, origin, categorical=bool(layer.categories))
+    units = tuple(known_unit(band.unit) for band in layer.bands)
+    return CovariateFile(path, names, _all_bands(info), info, origin, categorical=bool(layer.categories), units=units)
 
 
 def _product_origin(record: ProductRecord) -> Origin:
@@ -164,7 +185,7 @@ def _is_item_of_product(path: Path) -> bool:
     return (path.parent / RECORD_FILE).is_file() and read_record(path.parent).id == path.stem
 
 
-def _item_files(path: Path) -> list[CovariateFile]:
+def _item_files(path: Path, remote: bool) -> list[CovariateFile]:
     try:
         item = StacItem.model_validate_json(path.read_bytes())
         origin = _item_origin(item, path)
@@ -175,7 +196,7 @@ def _item_files(path: Path) -> list[CovariateFile]:
     assets = {key: asset for key, asset in item.assets.items() if _is_raster(asset)}
     if not assets:
         raise NotFound(f"STAC item {path} has no raster asset", "give an item with GeoTIFF assets")
-    return [_asset_file(path, key, asset, origin) for key, asset in assets.items()]
+    return [_asset_file(path, key, asset, origin, remote) for key, asset in assets.items()]
 
 
 def _item_origin(item: StacItem, path: Path) -> Origin:
@@ -211,21 +232,46 @@ def _is_raster(asset: StacAsset) -> bool:
     return asset.type.startswith(("image/tiff", "image/vnd.stac.geotiff"))
 
 
-def _asset_file(item: Path, key: str, asset: StacAsset, origin: Origin) -> CovariateFile:
-    _refuse_remote(asset.href, f"asset {key!r} of {item}")
-    local = unquote(urlsplit(asset.href).path) if asset.href.startswith("file:") else asset.href
-    path = item.parent / local
-    info = raster_info(path)
+def _asset_file(item: Path, key: str, asset: StacAsset, origin: Origin, remote: bool) -> CovariateFile:
+    path, address = _place(item, key, asset, remote)
+    info = raster_info(address or path)
     band_names = (key,) if len(info.names) == 1 else _stated_bands(asset, info)
-    return CovariateFile(
+    file = CovariateFile(
         path,
         tuple(field_name(key, name) for name in band_names),
         _all_bands(info),
         info,
         origin,
-        categorical=bool(asset.classes),
+        categorical=bool(asset.classes) or declares_classes(address or path),
         claimed_checksum=_multihash(asset.checksum),
+        units=stated_units(address or path),
+        address=address,
     )
+    return with_claims(file, asset, f"asset {key!r} of {item}")
+
+
+def _place(item: Path, key: str, asset: StacAsset, remote: bool) -> tuple[Path, str | None]:
+    """Path of a local asset; name and address of a remote one, which has to be allowed."""
+    if remote and _WEB.match(asset.href):
+        if _multihash(asset.checksum) is None:
+            raise InvalidRaster(
+                f"asset {key!r} of {item} is remote and states no SHA-256",
+                "add file:checksum to the item, or fetch the file and give it",
+            )
+        return Path(Path(urlsplit(asset.href).path).name), asset.href
+    _refuse_remote(asset.href, f"asset {key!r} of {item}")
+    local = unquote(urlsplit(asset.href).path) if asset.href.startswith("file:") else asset.href
+    return item.parent / local, None
+
+
+def with_claims(file: CovariateFile, asset: StacAsset, what: str) -> CovariateFile:
+    """``file`` with the units, scaling and missing values that its STAC asset states and the file itself does not.
+
+    Raises:
+        InvalidRaster: when file and item state different ones.
+    """
+    info, units = with_statements(file.info, file.units, asset, what)
+    return replace(file, info=info, units=units)
 
 
 def _stated_bands(asset: StacAsset, info: RasterInfo) -> tuple[str, ...]:

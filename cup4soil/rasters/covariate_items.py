@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 
 class _Part(BaseModel):
@@ -11,9 +11,13 @@ class _Part(BaseModel):
 
 
 class StacBand(_Part):
-    """A band; its name is optional in STAC."""
+    """A band, in the common form of STAC 1.1 or that of the raster extension; all of it is optional."""
 
     name: str | None = None
+    unit: str | None = None
+    nodata: float | Literal["nan", "inf", "-inf"] | None = None
+    scale: float | None = Field(default=None, validation_alias=AliasChoices("raster:scale", "scale"))
+    offset: float | None = Field(default=None, validation_alias=AliasChoices("raster:offset", "offset"))
 
 
 class StacAsset(_Part):
@@ -24,6 +28,11 @@ class StacAsset(_Part):
     roles: tuple[str, ...] | None = None
     bands: tuple[StacBand, ...] | None = None
     eo_bands: tuple[StacBand, ...] | None = Field(default=None, alias="eo:bands")
+    raster_bands: tuple[StacBand, ...] | None = Field(default=None, alias="raster:bands")
+    unit: str | None = None
+    nodata: float | Literal["nan", "inf", "-inf"] | None = None
+    scale: float | None = Field(default=None, alias="raster:scale")
+    offset: float | None = Field(default=None, alias="raster:offset")
     checksum: str | None = Field(default=None, alias="file:checksum")
     classes: tuple[Any, ...] | None = Field(default=None, alias="classification:classes")
 

@@ -1,10 +1,8 @@
-"""Covariates: rasters of one CRS, brought to one grid, read as windows or at points."""
+"""Covariates: rasters brought to one grid, and what is computed from them, read as windows or at points."""
 
-import hashlib
-import math
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -13,57 +11,92 @@ import pyproj
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from rasterio.windows import Window as RasterioWindow
 
-from cup4soil.errors import InvalidRaster, NotFound
-from cup4soil.grids import Window, blocks, cell_offset, crs_code
-from cup4soil.products import Period, Source, file_checksum
-from cup4soil.rasters.covariate_files import CovariateFile, Origin, find_covariates
-from cup4soil.rasters.reading import open_raster, read_at_points, read_on_grid
+from cup4soil.errors import InvalidInput, NotFound
+from cup4soil.grids import Window, blocks, cell_offset, crs_code, crs_of
+from cup4soil.products import Period, Source
+from cup4soil.rasters.covariate_computed import ComputedCovariate, Coordinates, compute_all, parse_computed
+from cup4soil.rasters.covariate_files import CovariateFile, find_covariates
+from cup4soil.rasters.covariate_grids import common_grid
+from cup4soil.rasters.covariate_kinds import looks_like_classes
+from cup4soil.rasters.covariate_reading import GRID_TOLERANCE, Method, read_on, read_points, resampling_method
+from cup4soil.rasters.covariate_signature import CovariateKind, CovariateSignature, check_signature
+from cup4soil.rasters.covariate_sources import covariate_sources
+from cup4soil.rasters.reading import raster_info
 
-# Origins that differ by less than this share of a cell are one grid: rounding, not a shift.
-GRID_TOLERANCE = 0.01
+__all__ = ["GRID_TOLERANCE", "CovariateSignature", "CovariateStack"]
+
 _POINT_BLOCK = 256
+
+type _Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class CovariateStack:
-    """Covariates in a fixed order on one north-up grid.
+    """Covariates in a fixed order on one north-up grid: those of the files, then those computed.
 
-    The grid is that of the finest rasters (of equally fine ones the most common), cut to where all rasters lie.
-    Rasters on it are read as they are; others are resampled to it, bilinear, or nearest where categorical.
+    The grid is ``wanted_grid``, else that of the finest rasters of the most common CRS (of equally fine ones the most
+    common), cut to where all rasters lie. Rasters on it are read as they are. Others are brought to it once, also from
+    another CRS: numbers bilinear, or averaged where cells become larger, classes nearest, or the most frequent one.
+    What is missing stays missing. ``hidden`` are read for computed covariates alone.
     """
 
     files: tuple[CovariateFile, ...]
     geobox: GeoBox
     categorical: frozenset[str]
+    ordered: frozenset[str] = frozenset()
+    computed: tuple[ComputedCovariate, ...] = ()
+    hidden: frozenset[str] = frozenset()
+    wanted_grid: GeoBox | None = None
 
     @classmethod
-    def open(cls, paths: Sequence[Path], categorical: Collection[str] = ()) -> Self:
-        """Open folders of GeoTIFFs, product folders, GeoTIFFs or STAC items with local assets.
+    def open(
+        cls,
+        paths: Sequence[Path],
+        categorical: Collection[str] = (),
+        *,
+        ordered: Collection[str] = (),
+        computed: Sequence[str] = (),
+        grid: Path | GeoBox | None = None,
+        remote: bool = False,
+    ) -> Self:
+        """Open folders of GeoTIFFs, product folders, GeoTIFFs or STAC items.
 
-        Layers that their product declares as categories are categorical, and those in ``categorical``.
+        Layers that a product, an item or a colour table declares as classes are categorical, and those in
+        ``categorical``. Those in ``ordered`` are classes whose numbers have an order: they are kept as numbers.
+        ``computed`` declares covariates such as ``indices:ndvi,nbr2@SRC`` and ``oblique:6@EPSG:25832``. ``grid`` is a
+        raster to take the grid of. ``remote`` allows assets of STAC items on web servers.
 
         Raises:
-            NotFound: when a path, or a covariate named as categorical, does not exist.
+            NotFound: when a path, a covariate named as categorical or ordered, or a band of an index does not exist.
+            InvalidInput: when a computed covariate cannot be, or one is both categorical and ordered.
             InvalidRaster: when a raster has no CRS, contradicts the others or does not overlap them.
         """
-        files = tuple(find_covariates(paths))
-        _check_crs(files)
-        declared = {name for file in files if file.categorical for name in file.names}
+        files = tuple(find_covariates(paths, remote=remote))
         names = [name for file in files for name in file.names]
-        _check_known(categorical, names)
-        return cls(files, _common_grid(files), frozenset(declared | set(categorical)))
+        _check_known([*categorical, *ordered], names)
+        _check_apart(categorical, ordered)
+        wanted = raster_info(grid).geobox if isinstance(grid, Path) else grid
+        geobox = common_grid(files, wanted)
+        declared = {name for file in files if file.categorical for name in file.names} - set(ordered)
+        return cls(
+            files,
+            geobox,
+            frozenset(declared | set(categorical)),
+            frozenset(ordered),
+            parse_computed(computed, names, crs_of(geobox)),
+            wanted_grid=wanted,
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the covariates in the order of :meth:`read`."""
-        return tuple(name for file in self.files for name in file.names)
+        return (*self._visible, *(each.name for each in self.computed))
 
     @property
     def crs(self) -> CRS:
-        """CRS that all rasters share."""
-        return _crs(self.geobox)
+        """CRS of the grid."""
+        return crs_of(self.geobox)
 
     @property
     def period(self) -> Period | None:
@@ -78,6 +111,68 @@ class CovariateStack:
         """True when a raster comes from a simulation."""
         return any(file.origin.simulated for file in self.files)
 
+    @property
+    def signature(self) -> tuple[CovariateSignature, ...]:
+        """What a model has to remember of the covariates, in the order of :attr:`names`."""
+        crs = crs_code(self.crs)
+        units = {
+            name: unit
+            for file in self.files
+            for name, unit in zip(file.names, file.units or (None,) * len(file.names), strict=True)
+        }
+        of_files = [
+            CovariateSignature(name=name, unit=units[name], kind=self._kind(name), crs=crs) for name in self._visible
+        ]
+        of_computed = [
+            CovariateSignature(name=each.name, unit=each.unit, crs=crs, formula=each.formula, computed=each.spec)
+            for each in self.computed
+        ]
+        return (*of_files, *of_computed)
+
+    @cached_property
+    def resampling(self) -> Mapping[str, Method]:
+        """How each covariate of the files is brought to the grid; ``none`` where it lies on it."""
+        return self._methods(self.geobox)
+
+    def check_against(self, signature: Sequence[CovariateSignature]) -> tuple[str, ...]:
+        """Hold the covariates against those of a model, by name, unit, kind, CRS and formula.
+
+        Returns:
+            What could not be checked, as a unit that only one side states.
+
+        Raises:
+            NotFound: when some are missing.
+            InvalidRaster: when some are not what was wanted; the message lists each.
+        """
+        return check_signature(self.signature, signature)
+
+    def matching(self, signature: Sequence[CovariateSignature]) -> Self:
+        """The covariates of a model among these, with the kinds that they have there.
+
+        Raises:
+            NotFound, InvalidRaster: as :meth:`check_against`.
+        """
+        self.check_against(signature)
+        chosen = self.select([each.name for each in signature])
+        of_kind = {kind: {each.name for each in signature if each.kind == kind} for kind in ("classes", "ordered")}
+        return replace(
+            chosen,
+            categorical=chosen.categorical | of_kind["classes"],
+            ordered=chosen.ordered | of_kind["ordered"],
+        )
+
+    def suggestions(self) -> tuple[str, ...]:
+        """Rasters that nobody declared as classes and whose few whole numbers look like them, one line each."""
+        declared = self.categorical | self.ordered
+        looks = [looks_like_classes(file) for file in self.files]
+        return tuple(
+            f"{name} has {count} different whole numbers and is taken as a quantity;"
+            " name it categorical if they are classes, or ordered if they are ranks."
+            for found in looks
+            for name, count in found.items()
+            if name in self._visible and name not in declared
+        )
+
     def select(self, names: Sequence[str]) -> Self:
         """The stack of these covariates only; their order is that of the files, see :attr:`names`.
 
@@ -85,14 +180,28 @@ class CovariateStack:
             NotFound: when one is missing; the message lists those there are.
         """
         _check_known(names, self.names)
-        wanted = set(names)
-        files = tuple(_narrow(file, wanted) for file in self.files if wanted & set(file.names))
-        return replace(self, files=files, geobox=_common_grid(files), categorical=self.categorical & wanted)
+        computed = tuple(each for each in self.computed if each.name in names)
+        needed = {name for each in computed for name in each.inputs}
+        visible = {name for name in names if name in self._visible}
+        files = tuple(_narrow(f, visible | needed) for f in self.files if (visible | needed) & set(f.names))
+        return replace(
+            self,
+            files=files,
+            geobox=common_grid(files, self.wanted_grid) if files else self.geobox,
+            categorical=self.categorical & visible,
+            ordered=self.ordered & visible,
+            computed=computed,
+            hidden=frozenset(needed - visible),
+        )
 
     def read(self, target: Window | GeoBox) -> NDArray[np.float32]:
         """Covariates on a window of :attr:`geobox`, or on any grid: (f, rows, columns), NaN where missing."""
         geobox = target.of(self.geobox) if isinstance(target, Window) else target
-        return np.concatenate([self._read_file(file, geobox) for file in self.files])
+        # Whole grid and windows alike: what a cell is depends on the grid, not on the window.
+        ours = cell_offset(self.geobox, geobox, tolerance=GRID_TOLERANCE) is not None
+        methods = self.resampling if ours else self._methods(geobox)
+        values = {name: band for file in self.files for name, band in _read_file(file, geobox, methods).items()}
+        return self._stacked(values, Coordinates.of_cells(geobox, crs_of(geobox)), (geobox.shape[0], geobox.shape[1]))
 
     def at_points(self, x: NDArray[np.float64], y: NDArray[np.float64], crs: CRS) -> NDArray[np.float32]:
         """Covariates of the cells that hold points given in ``crs``: (n, f), NaN where missing or outside.
@@ -108,8 +217,7 @@ class CovariateStack:
         height, width = self.geobox.shape
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
         values = np.full((inside.size, len(self.names)), np.nan, dtype=np.float32)
-        cells = rows[inside].astype(np.int64), cols[inside].astype(np.int64)
-        values[inside] = np.concatenate([self._at_cells(file, *cells) for file in self.files]).T
+        values[inside] = self._at_cells(rows[inside].astype(np.int64), cols[inside].astype(np.int64)).T
         return values
 
     def sources(self) -> tuple[Source, ...]:
@@ -119,101 +227,58 @@ class CovariateStack:
             InvalidRaster: when a file is not the one that its STAC item describes.
             InvalidInput: when a file cannot be read.
         """
-        keys = dict.fromkeys(file.source_key for file in self.files)
-        return tuple(_source([file for file in self.files if file.source_key == key]) for key in keys)
+        return covariate_sources(self.files, self.resampling)
 
-    def _read_file(self, file: CovariateFile, geobox: GeoBox) -> NDArray[np.float32]:
-        offset = cell_offset(file.info.geobox, geobox, tolerance=GRID_TOLERANCE)
-        if offset is not None:
-            return _finite(_read_aligned(file, *offset, (geobox.shape[0], geobox.shape[1])))
-        categorical = bool(self.categorical & set(file.names))
-        return _finite(read_on_grid(file.path, geobox, categorical=categorical)[_index(file)])
+    @property
+    def _visible(self) -> list[str]:
+        return [name for file in self.files for name in file.names if name not in self.hidden]
 
-    def _at_cells(self, file: CovariateFile, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.float32]:
-        if cell_offset(file.info.geobox, self.geobox, tolerance=GRID_TOLERANCE) is not None:
-            affine = self.geobox.affine
-            east, north = affine.c + (cols + 0.5) * affine.a, affine.f + (rows + 0.5) * affine.e
-            return _finite(
-                read_at_points(file.path, np.asarray(east, np.float64), np.asarray(north, np.float64))[_index(file)]
-            )
-        values = np.full((len(file.bands), rows.size), np.nan, dtype=np.float32)
+    def _kind(self, name: str) -> CovariateKind:
+        if name in self.ordered:
+            return "ordered"
+        return "classes" if name in self.categorical else "continuous"
+
+    def _methods(self, geobox: GeoBox) -> dict[str, Method]:
+        classes = self.categorical | self.ordered
+        return {
+            name: resampling_method(file, geobox, classes=name in classes) for file in self.files for name in file.names
+        }
+
+    def _stacked(self, values: Mapping[str, _Values], coordinates: Coordinates, shape: tuple[int, ...]) -> _Values:
+        bands = [values[name] for name in self._visible] + compute_all(self.computed, values, coordinates)
+        return np.stack(bands) if bands else np.empty((0, *shape), dtype=np.float32)
+
+    def _at_cells(self, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> _Values:
+        affine = self.geobox.affine
+        x, y = affine.c + (cols + 0.5) * affine.a, affine.f + (rows + 0.5) * affine.e
+        places = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        values: dict[str, _Values] = {}
+        for file in self.files:
+            if all(self.resampling[name] == "none" for name in file.names):
+                values |= zip(file.names, read_points(file, *places), strict=True)
+            else:
+                values |= self._in_blocks(file, rows, cols)
+        return self._stacked(values, Coordinates(*places, self.crs), rows.shape)
+
+    def _in_blocks(self, file: CovariateFile, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> dict[str, _Values]:
+        """Values of a resampled file at cells, from the blocks of the grid that hold them."""
+        values = {name: np.full(rows.size, np.nan, dtype=np.float32) for name in file.names}
+        block_rows, block_cols = rows // _POINT_BLOCK, cols // _POINT_BLOCK
         for window in blocks((self.geobox.shape[0], self.geobox.shape[1]), _POINT_BLOCK):
-            here = (rows // _POINT_BLOCK == window.row // _POINT_BLOCK) & (
-                cols // _POINT_BLOCK == window.col // _POINT_BLOCK
-            )
+            here = (block_rows == window.row // _POINT_BLOCK) & (block_cols == window.col // _POINT_BLOCK)
             if here.any():
-                block = self._read_file(file, window.of(self.geobox))
-                values[:, here] = block[:, rows[here] - window.row, cols[here] - window.col]
+                for name, band in _read_file(file, window.of(self.geobox), self.resampling).items():
+                    values[name][here] = band[rows[here] - window.row, cols[here] - window.col]
         return values
 
 
-def _read_aligned(file: CovariateFile, row: int, col: int, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Cells of ``file`` from (row, col) on, as stored and scaled; NaN outside the file."""
-    height, width = file.info.geobox.shape
-    values = np.full((len(file.bands), *shape), np.nan, dtype=np.float32)
-    top, left = max(0, row), max(0, col)
-    bottom, right = min(height, row + shape[0]), min(width, col + shape[1])
-    if top >= bottom or left >= right:
-        return values
-    with open_raster(file.path) as dataset:
-        window = RasterioWindow(left, top, right - left, bottom - top)
-        stored = dataset.read(list(file.bands), window=window, out_dtype="float32")
-    for index, band in enumerate(file.bands):
-        nodata = file.info.nodata[band - 1]
-        if nodata is not None and not math.isnan(nodata):
-            stored[index][stored[index] == np.float32(nodata)] = np.nan
-        stored[index] = stored[index] * np.float32(file.info.scales[band - 1]) + np.float32(file.info.offsets[band - 1])
-    values[:, top - row : bottom - row, left - col : right - col] = stored
+def _read_file(file: CovariateFile, geobox: GeoBox, methods: Mapping[str, Method]) -> dict[str, _Values]:
+    """Bands of a file on ``geobox`` by name; those of one method are read together."""
+    values: dict[str, _Values] = {}
+    for method in dict.fromkeys(methods[name] for name in file.names):
+        part = _narrow(file, {name for name in file.names if methods[name] == method})
+        values |= zip(part.names, read_on(part, geobox, method), strict=True)
     return values
-
-
-def _check_crs(files: Sequence[CovariateFile]) -> None:
-    codes = [crs_code(_crs(file.info.geobox)) for file in files]
-    common = Counter(codes).most_common(1)[0][0]
-    for file, code in zip(files, codes, strict=True):
-        if code != common:
-            raise InvalidRaster(
-                f"{file.path} is in {_short(code)} where the other covariates are in {_short(common)}",
-                "warp it to their CRS, or assign the right one if it is mislabelled",
-            )
-
-
-def _common_grid(files: Sequence[CovariateFile]) -> GeoBox:
-    """The finest, then most common lattice, cut to the cells whose centres lie in all rasters."""
-    boxes = [file.info.geobox for file in files]
-    north_up = [box for box in boxes if box.affine.e < 0]
-    if not north_up:
-        raise InvalidRaster(f"{files[0].path} has its south on top", "warp it to a north-up grid")
-    finest = min(_cell_area(box) for box in north_up)
-    candidates = [box for box in north_up if _cell_area(box) <= finest * (1 + 1e-6)]
-    alike = [
-        sum(cell_offset(box, other, tolerance=GRID_TOLERANCE) is not None for other in candidates) for box in candidates
-    ]
-    reference = candidates[int(np.argmax(alike))]
-    top, left, bottom, right = 0, 0, reference.shape[0], reference.shape[1]
-    for file in files:
-        first_row, first_col, last_row, last_col = _covered_cells(reference, file.info.geobox)
-        top, left, bottom, right = (
-            max(top, first_row),
-            max(left, first_col),
-            min(bottom, last_row),
-            min(right, last_col),
-        )
-        if top >= bottom or left >= right:
-            raise InvalidRaster(f"{file.path} does not overlap the other covariates", "give rasters of one area")
-    return reference[top:bottom, left:right]
-
-
-def _covered_cells(reference: GeoBox, other: GeoBox) -> tuple[int, int, int, int]:
-    """Rows and columns [first, last) of ``reference`` whose centres lie in ``other``."""
-    left, bottom, right, top = other.boundingbox.bbox
-    own = reference.affine
-    rows, cols = ((top - own.f) / own.e, (bottom - own.f) / own.e), ((left - own.c) / own.a, (right - own.c) / own.a)
-    return round(rows[0]), round(cols[0]), round(rows[1]), round(cols[1])
-
-
-def _cell_area(box: GeoBox) -> float:
-    return abs(box.affine.a * box.affine.e)
 
 
 def _check_known(wanted: Collection[str], names: Collection[str]) -> None:
@@ -222,67 +287,14 @@ def _check_known(wanted: Collection[str], names: Collection[str]) -> None:
         raise NotFound(f"no covariate {missing[0]!r}", f"there are {', '.join(names)}")
 
 
-def _narrow(file: CovariateFile, wanted: set[str]) -> CovariateFile:
-    kept = [(name, band) for name, band in zip(file.names, file.bands, strict=True) if name in wanted]
-    return replace(file, names=tuple(name for name, _ in kept), bands=tuple(band for _, band in kept))
+def _check_apart(categorical: Collection[str], ordered: Collection[str]) -> None:
+    both = [name for name in categorical if name in ordered]
+    if both:
+        raise InvalidInput(f"{both[0]!r} is named categorical and ordered", "name it as one of them")
 
 
-def _source(files: Sequence[CovariateFile]) -> Source:
-    origin: Origin = files[0].origin
-    shared = {name for name, count in Counter(file.path.name for file in files).items() if count > 1}
-    checksums = {
-        f"{file.path.name} ({file.names[0]})" if file.path.name in shared else file.path.name: _checksum(file)
-        for file in files
-    }
-    names = [name for file in files for name in file.names]
-    return Source(
-        role=origin.role,
-        id=origin.id,
-        title=origin.title,
-        version=origin.version,
-        checksum=_joint(checksums),
-        licence=origin.licence,
-        attribution=origin.attribution,
-        properties={**origin.properties, "covariates": names, "files": checksums},
-    )
-
-
-def _checksum(file: CovariateFile) -> str:
-    """SHA-256 of a file, which a STAC item's claim does not replace."""
-    if file.stated_checksum is not None:
-        return file.stated_checksum
-    found = file_checksum(file.path)
-    if file.claimed_checksum not in (None, found):
-        raise InvalidRaster(
-            f"{file.path} is not the file that its STAC item describes: its content has another checksum",
-            "fetch the file again, or mend file:checksum in the item",
-        )
-    return found
-
-
-def _joint(checksums: dict[str, str]) -> str:
-    """The checksum of one file, or one over the names and checksums of several."""
-    if len(checksums) == 1:
-        return next(iter(checksums.values()))
-    lines = "".join(f"{name} {checksum}\n" for name, checksum in sorted(checksums.items()))
-    return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
-
-
-def _index(file: CovariateFile) -> list[int]:
-    return [band - 1 for band in file.bands]
-
-
-def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    # An infinite covariate (a logarithm of zero, say) is no value a model can be asked about.
-    values[~np.isfinite(values)] = np.nan
-    return values
-
-
-def _crs(box: GeoBox) -> CRS:
-    if box.crs is None:
-        raise ValueError("a covariate grid needs a CRS")
-    return box.crs
-
-
-def _short(code: str) -> str:
-    return code if len(code) < 40 else f"another system ({code[:36]}...)"
+def _narrow(file: CovariateFile, wanted: Collection[str]) -> CovariateFile:
+    units = file.units or (None,) * len(file.names)
+    kept = [each for each in zip(file.names, file.bands, units, strict=True) if each[0] in wanted]
+    names, bands, kept_units = zip(*kept, strict=True)
+    return replace(file, names=names, bands=bands, units=kept_units)

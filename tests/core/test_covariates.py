@@ -20,26 +20,7 @@ from cup4soil.grids import Window, cell_offset
 from cup4soil.products import Algorithm, Band, Extent, Layer, Period, ProductRecord, file_checksum
 from cup4soil.rasters.covariate_files import field_name
 from cup4soil.rasters.covariates import GRID_TOLERANCE, CovariateStack
-
-LEFT, TOP, ROWS, COLS = 600_000.0, 5_000_000.0, 30, 40
-
-
-def write_raster(path: Path, values: Any, *, left=LEFT, top=TOP, cell=20.0, crs="EPSG:32633", nodata=None, names=()):
-    values = np.atleast_3d(values) if np.ndim(values) == 2 else values
-    values = values.transpose(2, 0, 1) if values.shape[-1] == 1 and values.ndim == 3 else values
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with rasterio.open(
-        path, "w", driver="GTiff", height=values.shape[1], width=values.shape[2], count=values.shape[0],
-        dtype=values.dtype, crs=crs, transform=from_origin(left, top, cell, cell), nodata=nodata,
-    ) as dataset:  # fmt: skip
-        dataset.write(values)
-        for index, name in enumerate(names, 1):
-            dataset.set_band_description(index, name)
-    return path
-
-
-def field(seed: int, rows: int = ROWS, cols: int = COLS) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(rows, cols)).astype(np.float32)
+from tests.core.covariate_rasters import COLS, LEFT, ROWS, TOP, field, write_raster
 
 
 @pytest.fixture(scope="module")
@@ -202,11 +183,13 @@ def test_files_of_one_name_in_two_folders_are_two_sources(tmp_path: Path) -> Non
 # Rasters that contradict each other, and paths that lead nowhere
 
 
-def test_the_raster_whose_crs_contradicts_the_others_is_named(tmp_path: Path) -> None:
+def test_the_raster_whose_crs_places_it_elsewhere_is_named(tmp_path: Path) -> None:
     for name in ("a", "c", "d"):
         write_raster(tmp_path / f"{name}.tif", field(1))
     write_raster(tmp_path / "b.tif", field(1), crs="EPSG:32632")
-    with pytest.raises(InvalidRaster, match=r"b\.tif is in EPSG:32632 where the other covariates are in EPSG:32633"):
+    with pytest.raises(
+        InvalidRaster, match=r"b\.tif is in EPSG:32632 where the other covariates are in EPSG:32633, and"
+    ):
         CovariateStack.open([tmp_path])
 
 
