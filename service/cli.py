@@ -21,6 +21,7 @@ _COMMANDS = {
     "composite": "Composite Sentinel-2 scenes into bare-soil reflectance.",
     "index": "Find the extremes of the bare-soil index, or bring them up to date.",
     "thresholds": "Find the thresholds of the bare-soil index by region.",
+    "samples": "Check samples: what they hold, and every row that cannot be used.",
     "train": "Learn a soil property from samples, and validate it.",
     "predict": "Map a soil property with its uncertainty.",
     "catalog": "Look after a store's catalog.",

@@ -101,6 +101,7 @@ class SampleSource:
             NotFound: when the source does not hold a property.
             InvalidInput: when it is not known where coordinates stand, or what is stated contradicts the source.
         """
+        named = (*(self.target(code) for code in codes), *targets)
         layout = self.layout
         known = {name: getattr(layout, name) for name in _SHARED}
         given = known | {name: value for name, value in stated.items() if value is not None}
@@ -109,7 +110,7 @@ class SampleSource:
         for name in ("x", "y", "crs"):
             if given[name] is None:
                 raise InvalidInput(f"{self.title} does not say its {name}", f"state --{name}, or use a mapping file")
-        return SampleSpec(targets=(*(self.target(code) for code in codes), *targets), **given)
+        return SampleSpec(targets=named, **given)
 
     def read(self, spec: SampleSpec) -> tuple[SampleTable, SampleReport]:
         """The checked samples and the report of every row, as :func:`producers.samples.read_samples` gives them."""
