@@ -24,6 +24,7 @@ _COMMANDS = {
     "samples": "Check samples: what they hold, and every row that cannot be used.",
     "train": "Learn a soil property from samples, and validate it.",
     "predict": "Map a soil property with its uncertainty.",
+    "derive": "Map what follows from predicted properties: stocks, water, erosion, classes.",
     "catalog": "Look after a store's catalog.",
     "keys": "Make, list and remove the keys of programs.",
     "serve": "Serve a store: page, STAC API, OGC API Coverages and Processes.",

@@ -15,8 +15,8 @@ from scipy.special import ndtri
 from cup4soil.errors import InvalidInput
 from cup4soil.methods.forest import QuantileForest
 
-# With 8, bounds of the 90 % interval miss the exact ones by 1 to 2 % of its width (root mean square), with 1 by 3 to 7 %;
-# the time to predict grows with the number.
+# With 8, bounds of the 90 % interval miss the exact ones by 1 to 2 % of its width (root mean square), with 1 by
+# 3 to 7 %; the time to predict grows with the number.
 DRAWS = 8
 _LARGEST = 1000
 

@@ -1,0 +1,183 @@
+"""The map of a derived indicator: a soil map whose forest reports the indicator, with classes and raster factors."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from cup4soil.errors import InvalidRaster
+from cup4soil.grids import Window
+from cup4soil.indicator_types import Factors, Floats
+from cup4soil.methods.forest import QUANTILES, Prediction, QuantileForest
+from cup4soil.methods.leaf_draws import DRAWS
+from cup4soil.products import Algorithm, Layer, ProductRecord
+from cup4soil.progress import Progress
+from cup4soil.rasters.covariates import CovariateStack
+from cup4soil.rasters.masks import cells_inside
+from cup4soil.soil_maps import predict_block, soil_map_layers
+from cup4soil.soil_models import UNDATED, PropertyDescription, SoilModel
+from cup4soil.soil_predictions import SoilMapPlan, Stored
+from producers.derive_layers import class_integers, class_layers
+from producers.derive_rows import Derivation
+
+_VERSION = "1.0"
+_APPLICABILITY_LAYERS = ("aoa", "di")
+
+
+@dataclass(frozen=True)
+class ScaledForest:
+    """``forest`` with its predictions times ``factor`` (m,), not negative: mean and quantiles scale exactly."""
+
+    forest: QuantileForest
+    factor: Floats
+
+    def predict(self, features: Any, quantiles: Sequence[float] = QUANTILES, *, threads: int = 2) -> Prediction:
+        """As :meth:`QuantileForest.predict`, for m rows, scaled."""
+        return self.predict_all(features, quantiles, threads=threads)[0]
+
+    def predict_all(
+        self, features: Any, quantiles: Sequence[float] = QUANTILES, *, threads: int = 2
+    ) -> tuple[Prediction, ...]:
+        """As :meth:`QuantileForest.predict_all`, for m rows, scaled."""
+        found = self.forest.predict_all(features, quantiles, threads=threads)
+        return tuple(Prediction(each.mean * self.factor, each.quantiles * self.factor) for each in found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedMapPlan(SoilMapPlan):
+    """A planned map of an indicator; ``model`` is the one it was derived from, reporting the indicator."""
+
+    derivation: Derivation
+    rasters: Mapping[str, CovariateStack] = field(default_factory=dict)
+    seed: int = 0
+
+    @cached_property
+    def algorithm(self) -> Algorithm:
+        """The formula with all that decides the result."""
+        indicator = self.derivation.indicator
+        plain = super().algorithm
+        parameters = {
+            "indicator": indicator.code,
+            "formula": indicator.expression,
+            "settings": dict(self.derivation.settings),
+            "error": indicator.error_text,
+            "draws": DRAWS if indicator.error is not None else 0,
+            "seed": self.seed,
+            "rasters": {name: list(stack.names) for name, stack in sorted(self.rasters.items())},
+        }
+        return Algorithm(
+            name="derived-soil-map",
+            version=_VERSION,
+            title="Derived property from the leaves of a joint quantile regression forest",
+            description=f"{indicator.expression}, computed for every training sample and predicted under the weights of"
+            " the forest that predicts its inputs jointly.",
+            parameters=dict(plain.parameters) | parameters,
+            references=(*indicator.sources, *plain.references),
+        )
+
+    def run(self, folder: Path, progress: Progress) -> ProductRecord:
+        """Write each layer of the map as a file of its own into ``folder``.
+
+        Raises:
+            NoData: when no cell has all covariates.
+            InvalidRaster: when a raster holds what its factor cannot be.
+        """
+        return self.write(self.layers, folder, progress)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of a soil map, those with values only where the indicator has any, and the classes."""
+        indicator = self.derivation.indicator
+        plain = soil_map_layers(self.model.soil_property, self.model.description.depth)
+        shown = plain if indicator.formula is not None else {name: plain[name] for name in _APPLICABILITY_LAYERS}
+        classes = {} if indicator.classes is None else class_layers(indicator.prop.title, indicator.classes)
+        return (*classes.values(), *shown.values())
+
+    def _block(self, window: Window) -> tuple[Stored, int]:
+        geobox = window.of(self.crop.geobox)
+        covariates = self.stack.read(geobox)
+        inside = None if self.crop.mask is None else cells_inside(self.crop.mask, geobox)
+        if inside is not None:
+            covariates[:, ~inside] = np.nan
+        asked = window.height * window.width if inside is None else int(inside.sum())
+        model, factors = self.model, self.derivation.indicator.factors
+        if factors is not None:
+            factor = self._factor(factors, geobox)
+            covariates[:, np.isnan(factor)] = np.nan
+            known = ~np.isnan(covariates).any(axis=0)
+            model = _with_forest(model, cast(QuantileForest, ScaledForest(model.forest, factor[known])))
+        ordered = self._ordered(covariates)
+        stored = predict_block(model, ordered, threads=self.settings.threads)
+        return {**stored, **self._classes(ordered)}, asked
+
+    def _classes(self, covariates: NDArray[np.float32]) -> Mapping[str, NDArray[np.integer]]:
+        classes, forest = self.derivation.indicator.classes, self.derivation.of_classes
+        if classes is None or forest is None:
+            return {}
+        known = ~np.isnan(covariates).any(axis=0)
+        features = self.model.description.encoding.encode(covariates[:, known].T)[0]
+        shares = np.array([each.mean for each in forest.predict_all(features, (), threads=self.settings.threads)])
+        return class_integers(classes, shares, known)
+
+    def _factor(self, factors: Factors, geobox: GeoBox) -> Floats:
+        """The factor of each cell of a block, NaN where a raster is missing."""
+        rasters = {
+            each.name: _read(each.name, self.rasters[each.name], geobox, each.low, each.high)
+            for each in factors.inputs
+            if each.name in self.rasters
+        }
+        shape = (int(geobox.shape[0]), int(geobox.shape[1]))
+        edge = math.sqrt(abs(geobox.affine.a * geobox.affine.e))
+        return factors.combine(rasters, self.derivation.settings, edge).reshape(shape)
+
+
+def derived_plan(
+    plan: SoilMapPlan, derivation: Derivation, rasters: Mapping[str, CovariateStack], seed: int, **changes: Any
+) -> DerivedMapPlan:
+    """``plan`` of the model's own map, for the indicator instead; ``changes`` replace fields of it."""
+    given = {each.name: getattr(plan, each.name) for each in fields(SoilMapPlan)}
+    model = derived_model(plan.model, derivation)
+    return DerivedMapPlan(**given | {"model": model} | changes, derivation=derivation, rasters=rasters, seed=seed)
+
+
+def derived_model(model: SoilModel, derivation: Derivation) -> SoilModel:
+    """``model`` whose only property is the indicator; the record keeps the id, for the lineage."""
+    indicator = derivation.indicator
+    description = model.description.model_copy(update={"soil_property": PropertyDescription.of(indicator.prop)})
+    error = f"Error of the formula: {indicator.error_text}."
+    told = (
+        *indicator.limits,
+        *(note if note == UNDATED else f"Of the model of its inputs: {note}" for note in model.record.limitations),
+    )
+    record = model.record.model_copy(
+        update={
+            "abstract": f"{indicator.prop.description} Derived from {', '.join(indicator.inputs)}:"
+            f" {indicator.expression}. {error}",
+            "property_code": indicator.code,
+            "quality": (),
+            "limitations": told,
+        }
+    )
+    found = SoilModel(record, description, model.forest, model.applicability)
+    return found if derivation.of_values is None else _with_forest(found, derivation.of_values)
+
+
+def _with_forest(model: SoilModel, forest: QuantileForest) -> SoilModel:
+    given = {each.name: getattr(model, each.name) for each in fields(model)}
+    return SoilModel(**given | {"forest": forest})
+
+
+def _read(name: str, stack: CovariateStack, geobox: GeoBox, low: float, high: float) -> Floats:
+    """A raster on the grid: (bands, cells), checked."""
+    values = stack.read(geobox).astype(np.float64).reshape(len(stack.names), -1)
+    beyond = (values < low) | (values > high)
+    if beyond.any():
+        worst = float(values[beyond][0])
+        raise InvalidRaster(f"input raster {name} holds {worst:g}", f"give values of {low:g} to {high:g}, and a nodata")
+    return values
