@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from cup4soil.settings import Settings
 
@@ -27,6 +27,9 @@ class JobSettings(Settings):
     area_vertices: int = Field(default=20_000, ge=4, description="Most vertices of an area of interest.")
     jobs_waiting: int = Field(default=100, ge=1, description="Jobs that may be waiting or running, of all clients.")
     jobs_per_client: int = Field(default=8, ge=1, description="Jobs that may be waiting or running, of one client.")
+    jobs_database: SecretStr | None = Field(
+        default=None, description="PostgreSQL of the jobs, postgresql://user@host/name; a file in the store without it."
+    )
     job_seconds: int = Field(default=3600, ge=1, description="Longest time a job may run (s).")
     job_memory_mib: int = Field(default=4096, ge=256, description="Memory a job may allocate (MiB).")
     job_attempts: int = Field(default=3, ge=1, le=10, description="Times a job is begun when its worker dies.")

@@ -180,7 +180,9 @@ class _Worker:
             "inputs": claim.job.request["inputs"],
             "folder": str(folder),
             "memory_mib": self._settings.job_memory_mib,
-            "settings": self._settings.model_dump(mode="json", include=set(JobSettings.model_fields)),
+            "settings": self._settings.model_dump(
+                mode="json", include=set(JobSettings.model_fields) - {"jobs_database"}
+            ),
         }
 
 

@@ -3,16 +3,22 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
+from pydantic import SecretStr
 
-from cup4soil.errors import Cup4soilError, InvalidArea, NotFound, StoreError
+from cup4soil.errors import Cup4soilError, InvalidArea, InvalidInput, NotFound, StoreError
+from processors.jobs.database import PostgresDatabase
 from processors.jobs.errors import Busy, JobFailed, NoSuchJob
 from processors.jobs.failures import Failure
 from processors.jobs.folders import JobFolders
@@ -20,15 +26,38 @@ from processors.jobs.prefer import preferences, wants_async
 from processors.jobs.queue import Claim, Queue, is_job_id
 from processors.jobs.results import write_results
 from processors.jobs.settings import JobSettings
+from tests.postgres import postgres
 
 SETTINGS = JobSettings(job_lease_seconds=30)
 REQUEST: dict[str, Any] = {"inputs": {"a": 1}, "outputs": None, "response": None}
 BAD_IDS = ("", "..", "../../etc/passwd", "x" * 36, "0" * 36, "%2e%2e", "6f1c6f5e-0000-1000-8000-000000000000", "é")
 
 
-@pytest.fixture
-def queue(tmp_path: Path) -> Queue:
-    return Queue(tmp_path, SETTINGS)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def queue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    """Both databases have to keep the same promises."""
+    if request.param == "sqlite":
+        yield Queue(tmp_path, SETTINGS)
+        return
+    url = new_database(request.getfixturevalue("server"))
+    # For the processes that a test starts.
+    monkeypatch.setenv("CUP4SOIL_JOBS_DATABASE", url)
+    made = Queue(tmp_path, SETTINGS.model_copy(update={"jobs_database": SecretStr(url)}))
+    yield made
+    made.close()
+
+
+def new_database(server: str) -> str:
+    name = f"jobs_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return f"{server.rpartition('/')[0]}/{name}"
 
 
 def submitted(queue: Queue, count: int = 1, **given: Any) -> list[str]:
@@ -43,7 +72,7 @@ def claimed(queue: Queue) -> Claim:
 
 def patched(queue: Queue, **settings: Any) -> Queue:
     """The same queue as a process with other settings sees it."""
-    return Queue(queue.folder.parent, SETTINGS.model_copy(update=settings))
+    return Queue(queue.folder.parent, queue._settings.model_copy(update=settings))
 
 
 def silent(queue: Queue) -> Claim:
@@ -280,6 +309,7 @@ def test_the_oldest_results_make_way_where_room_is_short(queue: Queue) -> None:
 
 def test_folders_that_no_job_has_go_once_they_are_old(queue: Queue) -> None:
     folders = JobFolders(queue.folder)
+    others = set(queue.folder.iterdir())
     orphan = queue.folder / "11111111-1111-4111-8111-111111111111"
     (orphan / "results").mkdir(parents=True)
     folders.sweep(queue)
@@ -287,7 +317,7 @@ def test_folders_that_no_job_has_go_once_they_are_old(queue: Queue) -> None:
     os.utime(orphan, (1, 1))
     folders.sweep(queue)
     assert not orphan.exists()
-    assert (queue.folder / "queue.sqlite").exists()
+    assert set(queue.folder.iterdir()) == others
 
 
 @pytest.mark.parametrize("name", ["results.json", "../log.txt", "..", "", "/etc/passwd", "map.tif/", "MAP.TIF", "x\0y"])
@@ -373,14 +403,48 @@ def test_a_damaged_queue_is_a_store_error(tmp_path: Path) -> None:
         Queue(tmp_path, SETTINGS)
 
 
-def test_a_queue_of_a_later_version_is_left_alone(queue: Queue) -> None:
-    import sqlite3
-
+def test_a_queue_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    queue = Queue(tmp_path, SETTINGS)
     db = sqlite3.connect(queue.folder / "queue.sqlite")
     db.execute("PRAGMA user_version=2")
     db.close()
     with pytest.raises(StoreError, match="has version 2"):
         Queue(queue.folder.parent, SETTINGS)
+
+
+def test_a_database_of_a_later_version_is_left_alone(server: str, tmp_path: Path) -> None:
+    url = new_database(server)
+    settings = JobSettings(jobs_database=SecretStr(url))
+    Queue(tmp_path, settings).close()
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE job_queue SET version=2")
+    with pytest.raises(StoreError, match="has version 2"):
+        Queue(tmp_path, settings)
+    PostgresDatabase(url).close()
+
+
+def test_a_server_that_went_away_is_a_store_error_that_tells_no_password(tmp_path: Path) -> None:
+    url = "postgresql://worker:hush@127.0.0.1:1/jobs"
+    with pytest.raises(StoreError, match="cannot be used") as caught:
+        Queue(tmp_path, JobSettings(jobs_database=SecretStr(url)))
+    assert "hush" not in str(caught.value)
+    assert "hush" not in repr(JobSettings(jobs_database=SecretStr(url)))
+
+
+def test_connections_that_a_server_dropped_are_made_anew(server: str, tmp_path: Path) -> None:
+    url = new_database(server)
+    queue = Queue(tmp_path, JobSettings(jobs_database=SecretStr(url)))
+    (id_,) = submitted(queue)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'jobs_%'")
+    assert queue.get(id_).status == "accepted"
+    queue.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://a/b", "nonsense", "sqlite:///x.db", ""])
+def test_only_postgres_is_taken(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="CUP4SOIL_JOBS_DATABASE"):
+        Queue(tmp_path, JobSettings(jobs_database=SecretStr(url)))
 
 
 def test_requests_come_back_as_they_were(queue: Queue) -> None:
