@@ -28,8 +28,7 @@ _STRUCTURE = Parameter("structure", "Structure class of the nomograph", "", 1, 4
 
 
 def _erodibility(rows: Rows, settings: Settings) -> Floats:
-    closed = texture.close(rows["clay"], rows["silt"], rows["sand"])
-    clay, silt, sand = closed.T
+    clay, silt, sand = (rows[code] for code in ("clay", "silt", "sand"))
     permeability = texture.by_class(erosion.PERMEABILITY, clay, silt, sand)
     matter = derived.organic_matter(rows["soc"]) / 10
     k = erosion.erodibility(clay, silt, sand, matter, settings["structure"], permeability)

@@ -19,6 +19,7 @@ from cup4soil.properties import SoilProperty, soil_property
 from cup4soil.soil_law import soil_monitoring_law
 
 _TEXTURE = ("clay", "silt", "sand")
+_ROUNDED_PERCENT = 102.0
 _ORGANIC_G_KG = 10.0 * derived.MOST_MINERAL_CARBON_PERCENT
 _TOTH = (
     "Tóth, B. et al. (2015): New generation of hydraulic pedotransfer functions for Europe. European Journal of Soil"
@@ -44,7 +45,10 @@ def _stock(rows: Rows, settings: Settings) -> Floats:
 
 
 def _hydraulic(rows: Rows) -> tuple[Floats, Floats, Floats]:
-    return rows["clay"], rows["silt"], rows["soc"] / 10
+    total = rows["clay"] + rows["silt"]
+    # Laboratories round: a sum a little above 100 % is one of 100 %.
+    rounded = np.where((total > 100) & (total <= _ROUNDED_PERCENT), 100 / np.maximum(total, 1.0), 1.0)
+    return rows["clay"] * rounded, rows["silt"] * rounded, rows["soc"] / 10
 
 
 def _available(rows: Rows, settings: Settings) -> Floats:
@@ -72,14 +76,12 @@ def _lime(rows: Rows, settings: Settings) -> Floats:
 
 
 def _by_texture(table: Mapping[str, float], rows: Rows) -> Floats:
-    closed = texture.close(rows["clay"], rows["silt"], rows["sand"])
-    return texture.by_class(table, closed[:, 0], closed[:, 1], closed[:, 2])
+    return texture.by_class(table, rows["clay"], rows["silt"], rows["sand"])
 
 
 def _texture(rows: Rows, system: texture.System, limit: int) -> Numbers:
-    closed = texture.close(rows["clay"], rows["silt"], rows["sand"])
     silt_limit = cast(texture.SiltLimit, limit)
-    return texture.texture_class(closed[:, 0], closed[:, 1], closed[:, 2], system, silt_limit)
+    return texture.texture_class(rows["clay"], rows["silt"], rows["sand"], system, silt_limit)
 
 
 def _bounded(bounds: tuple[float, ...], keys: tuple[str, ...], titles: tuple[str, ...]) -> Classes:

@@ -158,6 +158,19 @@ def test_the_soil_law_is_data() -> None:
     assert stricter.classes[1, 0] == 0
 
 
+def test_rounded_textures_pass_and_missing_ones_are_counted() -> None:
+    rows, forest = world(0.0)
+    rows |= {"clay": np.full(N, 30.0), "silt": np.full(N, 70.4), "sand": np.full(N, 0.0)}
+    water = derive(forest, rows, indicator("wv1500"), {}).values
+    assert np.isfinite(water).all()
+    rows["silt"][0] = 75.0
+    with pytest.raises(InvalidInput, match=r"clay \+ silt of 105"):
+        derive(forest, rows, indicator("wv1500"), {})
+    organic = {**rows, "clay": np.where(np.arange(N) < 3, 0.0, 30.0), "silt": np.where(np.arange(N) < 3, 0.0, 60.0)}
+    with pytest.raises(InvalidSamples, match="3 of 400 training rows have no soil erodibility"):
+        derive(forest, organic, indicator("usle-k"), {"structure": 3.0})
+
+
 def test_what_is_not_mapped_says_why() -> None:
     assert set(NOT_MAPPED) == {"respiration", "earthworms", "biodiversity", "sealing"}
     with pytest.raises(NotFound, match="Earthworms is not mapped; Abundance depends"):
