@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
@@ -20,11 +20,13 @@ from starlette.types import Scope
 
 from cup4soil.errors import InvalidInput, LimitExceeded, NoData
 from cup4soil.products import COG_MEDIA_TYPE
+from processors.coverage_query import parse_interval
+from processors.coverages import Interval
 from processors.jobs.desk import Desk
 from processors.jobs.documents import job_list, status_info
 from processors.jobs.errors import Busy
 from processors.jobs.prefer import wants_async
-from processors.jobs.queue import FINAL, JobStatus
+from processors.jobs.queue import FINAL, JobFilter, JobStatus
 from processors.jobs.results import RawOutput, Results, multipart
 from processors.jobs.settings import JobSettings
 from stac_catalog.store import Store
@@ -91,7 +93,9 @@ def wants_html(scope: Scope) -> bool:
     return "text/html" in accepted and "json" not in accepted
 
 
-_JOB_PARAMETERS = frozenset({"f", "limit", "offset", "status"})
+_JOB_PARAMETERS = frozenset(
+    {"f", "limit", "offset", "type", "processID", "status", "datetime", "minDuration", "maxDuration"}
+)
 # Threads beside those that compute: refusals and jobs take no time.
 _QUICK = 2
 _MOST_WAITING = 16
@@ -123,11 +127,10 @@ class _Doors:
             raise InvalidInput(f"there is no parameter {min(unknown)[:40]!r} for jobs", f"use one of {known}")
         limit = min(_whole(query, "limit", 10, least=1), _LARGEST_PAGE)
         offset = _whole(query, "offset", 0, least=0)
-        status = query.get("status")
-        if status is not None and status not in _STATES:
-            raise InvalidInput(f"status is {status[:40]!r}", f"use one of {', '.join(sorted(_STATES))}")
-        jobs, matched = self._desk.jobs(client=self._client_of(request), status=status, limit=limit, offset=offset)
-        return JSONResponse(job_list(jobs, matched, self._ogc(request), limit=limit, offset=offset))
+        wanted = _job_filter(query, self._client_of(request))
+        jobs, matched = self._desk.jobs(wanted, limit=limit, offset=offset)
+        given = [(name, value) for name, value in query.multi_items() if name not in ("limit", "offset")]
+        return JSONResponse(job_list(jobs, matched, self._ogc(request), given, limit=limit, offset=offset))
 
     def job(self, job_id: str, request: Request) -> JSONResponse:
         return JSONResponse(status_info(self._desk.job(job_id), self._ogc(request)))
@@ -200,6 +203,32 @@ def _parsed(body: bytes) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _job_filter(query: QueryParams, client: str) -> JobFilter:
+    """The filters of the conformance class job-list; lists may have commas or come in several parameters."""
+    if set(_listed(query, "type")) - {"process"}:
+        raise InvalidInput("type is not process", "use process, or leave it out")
+    statuses = _listed(query, "status")
+    unknown = sorted(set(statuses) - _STATES)
+    if unknown:
+        raise InvalidInput(f"status is {unknown[0][:40]!r}", f"use one of {', '.join(sorted(_STATES))}")
+    when = query.get("datetime")
+    interval = Interval(None, None) if when is None else parse_interval(when, "datetime")
+    least, most = (
+        None if name not in query else _whole(query, name, 0, least=0) for name in ("minDuration", "maxDuration")
+    )
+    return JobFilter(
+        client, _listed(query, "processID"), cast("tuple[JobStatus, ...]", statuses), (interval.start, interval.end),
+        least, most,
+    )  # fmt: skip
+
+
+def _listed(query: QueryParams, name: str) -> tuple[str, ...]:
+    values = tuple(part.strip() for text in query.getlist(name) for part in text.split(","))
+    if any(not value or len(value) > 200 for value in values) or len(values) > 100:
+        raise InvalidInput(f"{name} has an empty or overlong entry", "give values separated by commas")
+    return values
 
 
 def _whole(query: QueryParams, name: str, default: int, *, least: int) -> int:

@@ -42,6 +42,8 @@ CONFORMANCE = tuple(
     f"http://www.opengis.net/spec/ogcapi-coverages-1/1.0/conf/{name}"
     for name in ("scaling", "subsetting", "fieldselection", "crs", "geotiff", "coveragejson")
 )
+# The router's list of jobs has all filters of that class; pygeoapi's own has not.
+JOB_LIST = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/job-list"
 _DEFAULT_ROOT = "http://127.0.0.1:8000"
 _COPIES = count()
 
@@ -106,10 +108,10 @@ def _carry_context(module: ModuleType) -> None:
 
 
 def _state_conformance() -> None:
-    from pygeoapi.api import coverages
+    from pygeoapi.api import coverages, processes
 
-    stated = coverages.CONFORMANCE_CLASSES
-    stated.extend(each for each in CONFORMANCE if each not in stated)
+    for stated, added in ((coverages.CONFORMANCE_CLASSES, CONFORMANCE), (processes.CONFORMANCE_CLASSES, (JOB_LIST,))):
+        stated.extend(each for each in added if each not in stated)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from cup4soil.errors import LimitExceeded
 from cup4soil.progress import Silent
 from processors.jobs.errors import Busy, JobFailed, ResultNotReady
 from processors.jobs.folders import JobFolders, size_of
-from processors.jobs.queue import ANONYMOUS, Job, JobStatus, Queue, no_such_job
+from processors.jobs.queue import ANONYMOUS, Job, JobFilter, Queue, no_such_job
 from processors.jobs.requests import ExecuteRequest
 from processors.jobs.results import Results, write_results
 from processors.jobs.settings import JobSettings
@@ -64,11 +64,9 @@ class Desk:
         """
         return self._queue.get(id_)
 
-    def jobs(
-        self, *, client: str | None = None, status: JobStatus | None = None, limit: int = 10, offset: int = 0
-    ) -> tuple[list[Job], int]:
-        """Jobs, the newest first, and how many there are in all."""
-        return self._queue.jobs(client=client, status=status, limit=limit, offset=offset)
+    def jobs(self, wanted: JobFilter | None = None, *, limit: int = 10, offset: int = 0) -> tuple[list[Job], int]:
+        """The jobs that fit, the newest first, and how many there are in all."""
+        return self._queue.jobs(wanted, limit=limit, offset=offset)
 
     def dismiss(self, id_: str) -> Job:
         """End a job and remove its results.

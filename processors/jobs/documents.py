@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from processors.jobs.queue import Job
 
@@ -25,14 +26,19 @@ def status_info(job: Job, base: str) -> dict[str, Any]:
     }
 
 
-def job_list(jobs: Sequence[Job], matched: int, base: str, *, limit: int, offset: int) -> dict[str, Any]:
-    """A page of the list of jobs, with links to its neighbours."""
-    address = f"{base}/jobs"
-    links = [_link("self", f"{address}?limit={limit}&offset={offset}", "This page")]
+def job_list(
+    jobs: Sequence[Job], matched: int, base: str, given: Sequence[tuple[str, str]] = (), *, limit: int, offset: int
+) -> dict[str, Any]:
+    """A page of the list of jobs, with links to its neighbours; ``given`` are the parameters that chose them."""
+
+    def page(first: int) -> str:
+        return f"{base}/jobs?{urlencode([*given, ('limit', limit), ('offset', first)])}"
+
+    links = [_link("self", page(offset), "This page")]
     if offset + len(jobs) < matched and jobs:
-        links.append(_link("next", f"{address}?limit={limit}&offset={offset + limit}", "Older jobs"))
+        links.append(_link("next", page(offset + limit), "Older jobs"))
     if offset:
-        links.append(_link("prev", f"{address}?limit={limit}&offset={max(0, offset - limit)}", "Newer jobs"))
+        links.append(_link("prev", page(max(0, offset - limit)), "Newer jobs"))
     return {"jobs": [status_info(job, base) for job in jobs], "numberMatched": matched, "links": links}
 
 

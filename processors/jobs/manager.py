@@ -20,7 +20,7 @@ from cup4soil.errors import Cup4soilError, InvalidInput, LimitExceeded, NoData, 
 from processors.jobs.desk import Desk
 from processors.jobs.documents import instant
 from processors.jobs.errors import JobFailed, NoSuchJob
-from processors.jobs.queue import Job
+from processors.jobs.queue import Job, JobFilter
 from processors.jobs.results import Results
 from processors.jobs.settings import JobSettings
 
@@ -91,8 +91,8 @@ class QueueManager(BaseManager):  # type: ignore[misc]
         self, status: JobStatus | None = None, limit: int | None = None, offset: int | None = None
     ) -> dict[str, Any]:
         """A page of the jobs, the newest first."""
-        wanted = None if status is None else JobStatus(status).value
-        jobs, matched = self._desk.jobs(status=wanted, limit=limit or 10, offset=offset or 0)
+        wanted = JobFilter() if status is None else JobFilter(statuses=(JobStatus(status).value,))
+        jobs, matched = self._desk.jobs(wanted, limit=limit or 10, offset=offset or 0)
         return {"jobs": [_described(job) for job in jobs], "numberMatched": matched}
 
     def get_job(self, job_id: str) -> dict[str, Any]:
@@ -149,7 +149,6 @@ def results_address(base: str, results: Results, name: str) -> str:
 def declare_conformance() -> None:
     """Have pygeoapi name what this manager adds (dismiss) and not what it leaves out (callbacks).
 
-    The class of job lists is not named: it asks for filters by time and duration, which there are none of.
     pygeoapi has one list for all managers, which it reads for every answer.
     """
     known = processes_api.CONFORMANCE_CLASSES

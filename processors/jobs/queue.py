@@ -7,7 +7,7 @@ change by a worker names its claim, so that one which lost its job can change no
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,8 @@ ANONYMOUS = "anonymous"
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _MIB = 2**20
 _DAY_S = 86_400.0
+# What clients are shown of a time is rounded to microseconds.
+_HALF_MICROSECOND = 5e-7
 _JOB = JOBS.c
 _OPEN = _JOB.status.in_(("accepted", "running"))
 
@@ -60,6 +62,22 @@ class Claim:
 
     job: Job
     token: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list; an empty field asks nothing.
+
+    ``created``: earliest and latest instant, each open where None; durations (s) of jobs that have begun, up to
+    now for those that have not ended.
+    """
+
+    client: str | None = None
+    processes: tuple[str, ...] = ()
+    statuses: tuple[JobStatus, ...] = ()
+    created: tuple[datetime | None, datetime | None] = (None, None)
+    least_s: float | None = None
+    most_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +213,9 @@ class Queue:
             raise no_such_job(id_)
         return _job(row)
 
-    def jobs(
-        self, *, client: str | None = None, status: JobStatus | None = None, limit: int = 10, offset: int = 0
-    ) -> tuple[list[Job], int]:
-        """Jobs, the newest first, of one client or of all; and how many there are without ``limit``."""
-        wanted = [
-            column == value for column, value in ((_JOB.client, client), (_JOB.status, status)) if value is not None
-        ]
+    def jobs(self, fitting: JobFilter | None = None, *, limit: int = 10, offset: int = 0) -> tuple[list[Job], int]:
+        """The jobs that fit, the newest first; and how many there are without ``limit``."""
+        wanted = list(_fitting(fitting or JobFilter()))
         newest = select(JOBS).where(*wanted).order_by(_JOB.created.desc(), self._number.desc())
         with self._database.reading() as db:
             matched = _count(db, *wanted)
@@ -299,6 +313,25 @@ def _is_held(db: Connection, claim: Claim) -> bool:
 
 def _holds(claim: Claim) -> ColumnElement[bool]:
     return (_JOB.id == claim.job.id) & (_JOB.claim == claim.token) & (_JOB.status == "running")
+
+
+def _fitting(wanted: JobFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.client is not None:
+        yield _JOB.client == wanted.client
+    if wanted.processes:
+        yield _JOB.process.in_(wanted.processes)
+    if wanted.statuses:
+        yield _JOB.status.in_(wanted.statuses)
+    earliest, latest = wanted.created
+    if earliest is not None:
+        yield _JOB.created >= earliest.timestamp() - _HALF_MICROSECOND
+    if latest is not None:
+        yield _JOB.created <= latest.timestamp() + _HALF_MICROSECOND
+    duration = func.coalesce(_JOB.finished, time.time()) - _JOB.started
+    if wanted.least_s is not None:
+        yield duration >= wanted.least_s
+    if wanted.most_s is not None:
+        yield duration <= wanted.most_s
 
 
 def _count(db: Connection, *conditions: ColumnElement[bool]) -> int:

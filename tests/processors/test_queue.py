@@ -23,7 +23,7 @@ from processors.jobs.errors import Busy, JobFailed, NoSuchJob
 from processors.jobs.failures import Failure
 from processors.jobs.folders import JobFolders
 from processors.jobs.prefer import preferences, wants_async
-from processors.jobs.queue import Claim, Queue, is_job_id
+from processors.jobs.queue import Claim, JobFilter, Queue, is_job_id
 from processors.jobs.results import write_results
 from processors.jobs.settings import JobSettings
 from tests.postgres import postgres
@@ -267,10 +267,25 @@ def test_the_list_has_the_newest_first_in_pages(queue: Queue) -> None:
 def test_the_list_can_be_of_one_client_and_one_state(queue: Queue) -> None:
     (mine,) = submitted(queue, client="a")
     submitted(queue, client="b")
-    assert [job.id for job in queue.jobs(client="a")[0]] == [mine]
+    assert [job.id for job in queue.jobs(JobFilter("a"))[0]] == [mine]
     queue.finish(claimed(queue), size=0, publish=lambda: None)
-    assert [job.id for job in queue.jobs(status="successful")[0]] == [mine]
-    assert queue.jobs(client="b", status="successful") == ([], 0)
+    assert [job.id for job in queue.jobs(JobFilter(statuses=("successful",)))[0]] == [mine]
+    assert queue.jobs(JobFilter("b", statuses=("successful",))) == ([], 0)
+
+
+def test_the_list_can_be_of_a_time_and_a_duration(queue: Queue) -> None:
+    ids = submitted(queue, 3)
+    first, second, third = (queue.get(id_).created for id_ in ids)
+    assert {job.id for job in queue.jobs(JobFilter(created=(second, None)))[0]} == set(ids[1:])
+    assert {job.id for job in queue.jobs(JobFilter(created=(None, second)))[0]} == set(ids[:2])
+    assert {job.id for job in queue.jobs(JobFilter(created=(first, third)))[0]} == set(ids)
+    # What has not begun has no duration.
+    assert queue.jobs(JobFilter(least_s=0)) == ([], 0)
+    claim = claimed(queue)
+    assert [job.id for job in queue.jobs(JobFilter(least_s=0, most_s=60))[0]] == [claim.job.id]
+    assert queue.jobs(JobFilter(least_s=60))[1] == 0
+    assert queue.jobs(JobFilter(processes=("p", "q")))[1] == 3
+    assert queue.jobs(JobFilter(processes=("q",)))[1] == 0
 
 
 # Keeping and forgetting
