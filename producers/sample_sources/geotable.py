@@ -1,5 +1,6 @@
 """Tables from any file that holds samples: text, GeoPackage, shapefile, GeoParquet and Parquet."""
 
+import hashlib
 import math
 from collections.abc import Collection
 from pathlib import Path
@@ -45,18 +46,27 @@ def columns_of(path: Path) -> tuple[str, ...]:
 
 
 def _as_table(path: Path, layer: str | None, points: PointTable, keep: Collection[str] | None) -> Table:
-    columns = {
-        str(name): _cells(points.attributes[name])
-        for name in points.attributes.columns
-        if keep is None or str(name) in keep
-    }
+    frame, names, columns = points.attributes, [], []
+    for i, name in enumerate(map(str, frame.columns)):
+        if keep is None or name in keep:
+            names.append(name)
+            columns.append(_cells(frame.iloc[:, i]))
     if points.x is not None and points.y is not None:
-        columns |= {X_COLUMN: [_cell(v) for v in points.x.tolist()], Y_COLUMN: [_cell(v) for v in points.y.tolist()]}
-    count = len(points.attributes)
-    rows = tuple(zip(*columns.values(), strict=True)) if columns else ((),) * count
-    numbers = tuple(int(i) for i in np.arange(count) + 2)
+        names += [X_COLUMN, Y_COLUMN]
+        columns += [[_cell(value) for value in axis.tolist()] for axis in (points.x, points.y)]
+    rows = tuple(zip(*columns, strict=True)) if columns else ((),) * len(frame)
+    numbers = tuple(range(2, 2 + len(frame)))
     name = path.name if layer is None else f"{path.name}:{layer}"
-    return Table(name, file_checksum(path), "utf-8", "", tuple(columns), numbers, rows, {}, (), len(columns))
+    return Table(name, _checksum(path), "utf-8", "", tuple(names), numbers, rows, {}, (), len(names))
+
+
+def _checksum(path: Path) -> str:
+    """Of the file; of a shapefile with those beside it that hold its attributes and its CRS."""
+    parts = [path]
+    if point_driver(path) == "ESRI Shapefile":
+        parts += [beside for suffix in (".dbf", ".prj") if (beside := path.with_suffix(suffix)).is_file()]
+    sums = [file_checksum(part) for part in parts]
+    return sums[0] if len(sums) == 1 else f"sha256:{hashlib.sha256(' '.join(sums).encode()).hexdigest()}"
 
 
 def _cells(column: pd.Series) -> list[str]:

@@ -17,7 +17,7 @@ from cup4soil.depths import Depth
 from cup4soil.errors import InvalidSamples, NotFound
 from cup4soil.products import Period
 from producers.sample_sources.joining import first_column, joined, needed_column, with_columns
-from producers.sample_sources.source import X_COLUMN, Y_COLUMN, PropertyColumn, SampleSource, SourceLayout
+from producers.sample_sources.source import X_COLUMN, Y_COLUMN, PropertyColumn, SampleSource, SourceLayout, checksums
 from producers.tables import Table
 
 TOPSOIL = Depth(0, 20)
@@ -108,10 +108,9 @@ def lucas_source(name: str, table: Table, joins: Sequence[Table]) -> SampleSourc
     """
     survey = SURVEYS[name]
     point = needed_column(table, _IDS)
-    files, notes = {table.name: table.checksum}, [_TERMS]
+    files, notes = checksums([table, *joins]), [_TERMS]
     for other in joins:
         table, told = _with_columns_of(table, point, other, survey)
-        files[other.name] = other.checksum
         notes += told
     x, y = first_column(table, _LONGITUDES), first_column(table, _LATITUDES)
     if x is None or y is None:

@@ -1,6 +1,6 @@
 """A source of samples: a table as it came, and what is known of its columns, terms and origin."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -127,6 +127,15 @@ class SampleSource:
         own, stated = self.layout.depth, given["depth"]
         if given["upper"] is None and own is not None and stated != own:
             raise InvalidInput(f"{self.title} is of {own}, not of {stated}", f"ask for {own}")
+
+
+def checksums(tables: Iterable[Table]) -> dict[str, str]:
+    """Checksum of each file by its name; files of one name in several folders are numbered."""
+    found: dict[str, str] = {}
+    for table in tables:
+        same = sum(name == table.name or name.startswith(f"{table.name} (") for name in found)
+        found[table.name if not same else f"{table.name} ({same + 1})"] = table.checksum
+    return found
 
 
 _SHARED = (

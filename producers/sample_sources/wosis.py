@@ -16,7 +16,7 @@ from odc.geo import CRS
 
 from cup4soil.errors import InvalidSamples
 from producers.sample_sources.joining import first_column, joined, needed_column
-from producers.sample_sources.source import PropertyColumn, SampleSource, SourceLayout
+from producers.sample_sources.source import PropertyColumn, SampleSource, SourceLayout, checksums
 from producers.tables import Table
 
 # The code of WoSIS, ours, and the unit of WoSIS. Of each property with several methods the one that ours means.
@@ -77,7 +77,7 @@ def wosis_source(table: Table, joins: Sequence[Table]) -> SampleSource:
     """
     keys = [needed_column(table, _PROFILE), needed_column(table, _LAYER)] if joins else []
     column, code, unit = _property(table)
-    properties, files = {code: PropertyColumn(column=column, unit=unit)}, {table.name: table.checksum}
+    properties, files = {code: PropertyColumn(column=column, unit=unit)}, checksums([table, *joins])
     notes = _notes(table)
     for other in joins:
         name, code, unit = _property(other)
@@ -86,7 +86,6 @@ def wosis_source(table: Table, joins: Sequence[Table]) -> SampleSource:
         own_keys = [needed_column(other, _PROFILE), needed_column(other, _LAYER)]
         table, told = joined(table, keys, other, own_keys, {name: code})
         properties[code] = PropertyColumn(column=code, unit=unit)
-        files[other.name] = other.checksum
         notes += told
     texture = tuple(properties[c].column for c in ("sand", "silt", "clay") if c in properties)
     layout = SourceLayout(
@@ -114,7 +113,7 @@ def _property(table: Table) -> tuple[str, str, str]:
     if code not in _PROPERTIES:
         raise InvalidSamples(
             f"{table.name} is of {code or 'an unnamed property'}, which is not mapped",
-            f"keep the name of the file (wosis_202312_orgc.tsv), or give one of {', '.join(_PROPERTIES)}",
+            f"keep the name of the file (wosis_202312_orgc.tsv) or name the layer; known are {', '.join(_PROPERTIES)}",
         )
     return columns[0][0], *_PROPERTIES[code]
 

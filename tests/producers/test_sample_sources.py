@@ -280,6 +280,20 @@ def test_points_bring_their_coordinates_and_crs(tmp_path: Path, name: str) -> No
     assert source.layout.crs == parse_crs("EPSG:25833")
 
 
+def test_attributes_of_a_shapefile_count_for_its_identity(tmp_path: Path) -> None:
+    path = points(tmp_path, "s.shp")
+    before = sample_source(path).files
+    (tmp_path / "s.dbf").write_bytes((tmp_path / "s.dbf").read_bytes().replace(b"1.5", b"1.6"))
+    assert sample_source(path).files != before
+
+
+def test_files_of_one_name_are_all_told(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    density = write(tmp_path / "other" / "texture.csv", ["POINT_ID", "BD 0-20"], [[47862690, 1.25]])
+    source = sample_source(lucas_2018(tmp_path), joins=[texture(tmp_path, [[47862690, 5, 20, 30, 50, "L"]]), density])
+    assert list(source.files) == ["LUCAS-SOIL-2018.csv", "texture.csv", "texture.csv (2)"]
+
+
 def test_a_crs_that_contradicts_the_file_is_refused(tmp_path: Path) -> None:
     source = sample_source(points(tmp_path, "s.gpkg"))
     with pytest.raises(InvalidInput, match="is in EPSG:25833, not in EPSG:4326"):
@@ -477,3 +491,18 @@ def test_the_real_augers_are_read_through_a_mapping(shared_data: Path, tmp_path:
     assert report.used_rows + report.outside_interval_rows + len(report.excluded) == report.rows
     assert len(table) > 2000
     np.testing.assert_allclose(table.values.sum(axis=1), 100, atol=5)
+
+
+def test_the_mapping_in_the_documents_is_one(tmp_path: Path) -> None:
+    document = (Path(__file__).resolve().parents[2] / "docs" / "samples.md").read_text(encoding="utf-8")
+    path = tmp_path / "field.yaml"
+    path.write_text(document.split("```yaml")[1].split("```")[0], encoding="utf-8")
+    header = ["plot", "top", "bottom", "humus", "P_CAL", "T", "U", "S", "easting", "northing"]
+    samples = write(tmp_path / "s.csv", header, [["A", 0, 0.2, 2, "nn", 20, 30, 50, 400_000, 5_800_000]])
+    source = sample_source(samples, mapping=path)
+    table, _ = source.read(source.spec(["soc", "p", "clay", "silt", "sand"], depth=Depth(0, 20)))
+    np.testing.assert_allclose(table.values, [[11.6, 2.0, 20, 30, 50]])
+    named = document.split("## Properties and units")[1].split("## Checks")[0].splitlines()
+    codes = [code for line in named if line.startswith("| ") for code in line.split("|")[1].strip().split(", ")]
+    assert {soil_property(code).code for code in codes[1:]} == set(codes[1:])
+    assert len(codes) > 30
