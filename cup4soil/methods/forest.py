@@ -198,7 +198,7 @@ class QuantileForest:
         return self._on_reported if self.target is self.reported else self._values(self.target)
 
     def _values(self, table: _Floats) -> tuple[LeafValues, ...]:
-        return tuple(LeafValues.of(self.leaves, column, self.trees.count) for column in table.T)
+        return tuple(LeafValues.of(self.leaves, column, self.trees) for column in table.T)
 
     def _predict(
         self, columns: tuple[LeafValues, ...], features: ArrayLike, quantiles: Sequence[float], threads: int

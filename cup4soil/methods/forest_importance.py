@@ -23,7 +23,7 @@ def importance(
     """
     in_bag = leaves.in_bag(trees, features.shape[0])
     variance = np.ones(1) if targets.shape[1] == 1 else targets.var(axis=0)
-    means = [leaf_means(leaves, target) for target in targets.T]
+    means = [leaves.means(target) for target in targets.T]
 
     def error(x: NDArray[np.float32]) -> float:
         return float(np.mean(_squared_errors(trees, means, in_bag, x, targets) / variance))
@@ -43,11 +43,6 @@ def importance(
 
     in_threads(measure, [(feature,) for feature in range(features.shape[1])], threads)
     return increase
-
-
-def leaf_means(leaves: Leaves, values: _Floats) -> _Floats:
-    """Mean of the training ``values`` (n,) over the draws in each leaf."""
-    return np.asarray(np.add.reduceat(leaves.count * values[leaves.row], leaves.start[:-1]) / leaves.sizes)
 
 
 def out_of_bag(trees: Trees, means: list[_Floats], in_bag: NDArray[np.bool_], features: NDArray[np.float32]) -> _Floats:

@@ -1,9 +1,9 @@
-"""Compiled loops of the quantile forest.
+"""Compiled loop of the quantile forest: which leaves a block of pixels reaches.
 
-Pixels are taken in blocks. A block visits one tree after the other, so that a tree's nodes stay in the
-cache, and walks eight pixels in step, so that their memory accesses overlap. Then, pixel by pixel, the
-weights of all observations in the reached leaves are summed in an array indexed by the rank of the
-value; sums over bins of 64 ranks let the quantiles be found without reading all of it.
+Pixels are taken in blocks. A block visits one tree after the other: the tree's nodes are read once from
+end to end, which memory does fast, and are then in the cache for the random steps of all pixels of the
+block. Eight pixels walk in step, in registers, so that their waits overlap. Features and thresholds are
+compared as integers of the same order (:func:`ordered`), so that a node is one word of 64 bits.
 
 The loops hold no lock of the interpreter and share nothing: callers run them in threads of their own.
 (numba's parallel loops are not used because their default thread pool ends the process when two
@@ -16,132 +16,108 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-# A node: where ``feature <= threshold`` go to ``left``, else to the node after it. ``link`` holds the
-# feature in its upper 10 bits and ``left``, counted from the tree's root, in the lower 22. A leaf has
-# the threshold infinity and itself as ``left``: a walker that has arrived stays.
-NODE = np.dtype([("threshold", "<f4"), ("link", "<u4")])
+# A node is a word: the threshold in the upper 32 bits, then 10 bits of the feature and 22 of ``left``,
+# counted from the tree's root. Pixels with ``feature <= threshold`` go to ``left``, others to the node after
+# it. A leaf has the largest threshold and itself as ``left``: a walker that has arrived stays.
 LINK_BITS = 22
 MAX_FEATURES = 1 << (32 - LINK_BITS)
 MAX_TREE_NODES = 1 << LINK_BITS
-
-# What one distinct value weighs in one leaf: ``level`` is its rank among the distinct training values.
-ENTRY = np.dtype([("level", "<u4"), ("weight", "<i4")])
+LARGEST = np.int32(2**31 - 1)
 
 BLOCK = 2048
+STEP = 8
 # Rows of the leaf table are a little longer: at a power of two, a pixel's column would fall on few cache lines.
 ROW = BLOCK + 16
-_STEP = 8
 _LEFT = np.uint32(MAX_TREE_NODES - 1)
 _SHIFT = np.uint32(LINK_BITS)
-_BIN_SHIFT = np.uint32(6)
-_BIN = 1 << 6
+_HALF = np.uint64(32)
+_ROOT = np.uint32(0)
+# Reading a whole tree pays for as many pixels as this.
+_WORTH_READING = 64
+_NODES_IN_LINE, _LEAVES_IN_LINE = 8, 16
+
+
+def ordered(values: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Integers in the order of ``values``, none of them NaN; both zeros are one."""
+    bits = (values + np.float32(0)).view(np.int32)
+    return bits ^ ((bits >> np.int32(31)) & LARGEST)
 
 
 @numba.njit(cache=True, nogil=True)
 def walk(
-    features: NDArray[np.float32],
-    nodes: NDArray[np.void],
+    codes: NDArray[np.int32],
+    count: int,
+    nodes: NDArray[np.uint64],
     tree_start: NDArray[np.int64],
     leaf_of: NDArray[np.int32],
     leaves: NDArray[np.int32],
-) -> None:
-    """Fill ``leaves`` (trees, ROW) from the left with the leaves that up to BLOCK rows of ``features`` reach."""
-    n, f = features.shape
-    x = np.zeros(BLOCK * f, np.float32)
-    x[: n * f] = features.ravel()
-    at = np.empty(BLOCK, np.uint32)
-    width = np.uint32(f)
+) -> int:
+    """Fill ``leaves`` (trees, ROW) with the leaves that the first ``count`` pixels of ``codes`` reach.
+
+    ``codes``: (pixels, f), :func:`ordered` features of up to BLOCK pixels, a multiple of STEP. Returns
+    a number of no meaning, without which reading the trees ahead would be dropped as useless.
+    """
+    x = codes.ravel()
+    width = np.uint32(codes.shape[1])
+    read = np.uint64(0)
     for t in range(tree_start.size - 1):
-        root = tree_start[t]
-        tree = nodes[root : tree_start[t + 1]]
-        at[:] = np.uint32(0)
-        for group in range(0, n, _STEP):
-            moved = np.uint32(1)
-            while moved != 0:
-                moved = np.uint32(0)
-                for i in range(_STEP):
-                    pixel = group + i
-                    here = at[pixel]
-                    link = tree[here].link
-                    right = np.uint32(x[np.uint32(pixel) * width + (link >> _SHIFT)] > tree[here].threshold)
-                    there = (link & _LEFT) + right
-                    moved |= there ^ here
-                    at[pixel] = there
-        for pixel in range(n):
-            leaves[t, pixel] = leaf_of[root + at[pixel]]
+        tree = nodes[tree_start[t] : tree_start[t + 1]]
+        leaf = leaf_of[tree_start[t] : tree_start[t + 1]]
+        if count >= _WORTH_READING:
+            for node in range(0, tree.size, _NODES_IN_LINE):
+                read |= tree[node]
+            for node in range(0, leaf.size, _LEAVES_IN_LINE):
+                read |= np.uint64(leaf[node])
+        for first in range(0, count, STEP):
+            _eight(x, np.uint32(first) * width, width, tree, leaf, leaves[t, first : first + STEP])
+    return int(read)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _next(tree, x, start, here):  # type: ignore[no-untyped-def]
+    """The node after ``here`` for the pixel whose features begin at ``start``."""
+    node = tree[here]
+    link = np.uint32(node)
+    return (link & _LEFT) + np.uint32(x[start + (link >> _SHIFT)] > np.int32(node >> _HALF))
 
 
 @numba.njit(cache=True, nogil=True)
-def means(leaves: NDArray[np.int32], leaf_mean: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
-    """Fill ``mean`` (n,) with the mean over the trees of ``leaf_mean`` at ``leaves`` (trees, n or more)."""
-    mean[:] = 0.0
-    for t in range(leaves.shape[0]):
-        for pixel in range(mean.size):
-            mean[pixel] += leaf_mean[leaves[t, pixel]]
-    mean /= leaves.shape[0]
-
-
-@numba.njit(cache=True, nogil=True)
-def quantile_levels(
-    leaves: NDArray[np.int32],
-    entry_start: NDArray[np.int64],
-    entries: NDArray[np.void],
-    level_count: int,
-    needed: NDArray[np.int64],
-    levels: NDArray[np.int64],
-) -> None:
-    """Fill ``levels`` (n, k): the ranks at which the cumulative weight reaches each of ``needed`` (k,), ascending."""
-    bins = (level_count >> 6) + 1
-    weight = np.zeros(bins * _BIN, np.int32)
-    bin_weight = np.zeros(bins, np.int32)
-    trees = leaves.shape[0]
-    begin = np.empty(trees, np.int64)
-    end = np.empty(trees, np.int64)
-    for pixel in range(levels.shape[0]):
-        # Touch both ends of each leaf's entries before summing any: the waits for memory then overlap.
-        touched = np.uint32(0)
-        for t in range(trees):
-            leaf = leaves[t, pixel]
-            begin[t] = entry_start[leaf]
-            end[t] = entry_start[leaf + 1]
-            touched |= entries[begin[t]].level | entries[end[t] - 1].level
-        _add(begin, end, entries, weight, bin_weight)
-        _find(weight, bin_weight, needed, levels[pixel])
-        # Reads ``touched`` so that the loop above is not dropped as useless; no level is that large.
-        if touched == np.uint32(0xFFFFFFFF):
-            levels[pixel, 0] = 0
-        _clear(weight, bin_weight)
-
-
-@numba.njit(cache=True, nogil=True)
-def _add(begin, end, entries, weight, bin_weight):  # type: ignore[no-untyped-def]
-    for t in range(begin.size):
-        for e in range(begin[t], end[t]):
-            entry = entries[np.uint64(e)]
-            weight[entry.level] += entry.weight
-            bin_weight[entry.level >> _BIN_SHIFT] += entry.weight
-
-
-@numba.njit(cache=True, nogil=True)
-def _find(weight, bin_weight, needed, levels):  # type: ignore[no-untyped-def]
-    """First level at which the cumulative weight reaches each of ``needed``."""
-    below = np.int64(0)
-    at = np.uint64(0)
-    for k in range(needed.size):
-        while below + bin_weight[at] < needed[k]:
-            below += bin_weight[at]
-            at += np.uint64(1)
-        total = below
-        level = at << np.uint64(_BIN_SHIFT)
-        while total + weight[level] < needed[k]:
-            total += weight[level]
-            level += np.uint64(1)
-        levels[k] = level
-
-
-@numba.njit(cache=True, nogil=True)
-def _clear(weight, bin_weight):  # type: ignore[no-untyped-def]
-    for b in range(bin_weight.size):
-        if bin_weight[b] != 0:
-            bin_weight[b] = 0
-            weight[b * _BIN : (b + 1) * _BIN] = 0
+def _eight(x, start, width, tree, leaf, reached):  # type: ignore[no-untyped-def]
+    """Leaves of eight pixels: as separate variables, because registers have no index."""
+    s0 = start
+    s1 = s0 + width
+    s2 = s1 + width
+    s3 = s2 + width
+    s4 = s3 + width
+    s5 = s4 + width
+    s6 = s5 + width
+    s7 = s6 + width
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = _ROOT
+    moved = True
+    while moved:
+        b0 = _next(tree, x, s0, a0)
+        b1 = _next(tree, x, s1, a1)
+        b2 = _next(tree, x, s2, a2)
+        b3 = _next(tree, x, s3, a3)
+        b4 = _next(tree, x, s4, a4)
+        b5 = _next(tree, x, s5, a5)
+        b6 = _next(tree, x, s6, a6)
+        b7 = _next(tree, x, s7, a7)
+        a0 = _next(tree, x, s0, b0)
+        a1 = _next(tree, x, s1, b1)
+        a2 = _next(tree, x, s2, b2)
+        a3 = _next(tree, x, s3, b3)
+        a4 = _next(tree, x, s4, b4)
+        a5 = _next(tree, x, s5, b5)
+        a6 = _next(tree, x, s6, b6)
+        a7 = _next(tree, x, s7, b7)
+        left = (a0 ^ b0) | (a1 ^ b1) | (a2 ^ b2) | (a3 ^ b3) | (a4 ^ b4) | (a5 ^ b5) | (a6 ^ b6) | (a7 ^ b7)
+        moved = left != _ROOT
+    reached[0] = leaf[a0]
+    reached[1] = leaf[a1]
+    reached[2] = leaf[a2]
+    reached[3] = leaf[a3]
+    reached[4] = leaf[a4]
+    reached[5] = leaf[a5]
+    reached[6] = leaf[a6]
+    reached[7] = leaf[a7]

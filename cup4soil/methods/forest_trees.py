@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cup4soil.errors import LimitExceeded
-from cup4soil.methods.forest_kernels import BLOCK, LINK_BITS, MAX_FEATURES, MAX_TREE_NODES, NODE, ROW, walk
+from cup4soil.methods.forest_kernels import (
+    BLOCK,
+    LARGEST,
+    LINK_BITS,
+    MAX_FEATURES,
+    MAX_TREE_NODES,
+    ROW,
+    STEP,
+    ordered,
+    walk,
+)
 from cup4soil.methods.stored import require, require_offsets, stored_array
 
 # Keeps the random numbers that pick rows apart from all others drawn with the same seed.
@@ -80,8 +90,7 @@ class Trees:
     @cached_property
     def tree_of_leaf(self) -> NDArray[np.intp]:
         """Per leaf, the tree it is in."""
-        leaves = np.add.reduceat(self.is_leaf, self.tree_start[:-1], dtype=np.intp)
-        return np.repeat(np.arange(self.count), leaves)
+        return np.repeat(np.arange(self.count), np.diff(self.tree_leaf))
 
     @cached_property
     def leaf_of(self) -> NDArray[np.int32]:
@@ -89,14 +98,18 @@ class Trees:
         return np.cumsum(self.is_leaf, dtype=np.int32) - np.int32(1)
 
     @cached_property
-    def nodes(self) -> NDArray[np.void]:
+    def tree_leaf(self) -> NDArray[np.int64]:
+        """(trees + 1,), the first leaf of each tree."""
+        return np.append(0, np.cumsum(np.add.reduceat(self.is_leaf, self.tree_start[:-1], dtype=np.int64)))
+
+    @cached_property
+    def nodes(self) -> NDArray[np.uint64]:
         """As the compiled loops read them."""
-        nodes = np.empty(self.feature.size, NODE)
-        itself = np.arange(nodes.size) - np.repeat(self.tree_start[:-1], np.diff(self.tree_start))
-        nodes["threshold"] = np.where(self.is_leaf, np.float32(np.inf), self.threshold)
+        itself = np.arange(self.feature.size) - np.repeat(self.tree_start[:-1], np.diff(self.tree_start))
         left = np.where(self.is_leaf, itself, self.left).astype(np.uint32)
-        nodes["link"] = left | (np.where(self.is_leaf, 0, self.feature).astype(np.uint32) << np.uint32(LINK_BITS))
-        return nodes
+        link = left | (np.where(self.is_leaf, 0, self.feature).astype(np.uint32) << np.uint32(LINK_BITS))
+        threshold = np.where(self.is_leaf, LARGEST, ordered(self.threshold)).view(np.uint32)
+        return (threshold.astype(np.uint64) << np.uint64(32)) | link
 
     def apply(self, features: NDArray[np.float32]) -> NDArray[np.int32]:
         """Number of the leaf, (trees, m), that each row of finite ``features`` (m, f) reaches."""
@@ -104,9 +117,16 @@ class Trees:
         reached = np.empty((self.count, ROW), np.int32)
         for first in range(0, features.shape[0], BLOCK):
             rows = features[first : first + BLOCK]
-            walk(rows, self.nodes, self.tree_start, self.leaf_of, reached)
+            self.reach(rows, reached)
             out[:, first : first + BLOCK] = reached[:, : rows.shape[0]]
         return out
+
+    def reach(self, features: NDArray[np.float32], leaves: NDArray[np.int32]) -> None:
+        """As :meth:`apply` for up to BLOCK rows, into the first columns of ``leaves`` (trees, ROW)."""
+        count = features.shape[0]
+        codes = np.zeros((-(-count // STEP) * STEP, features.shape[1]), np.int32)
+        codes[:count] = ordered(features)
+        walk(codes, count, self.nodes, self.tree_start, self.leaf_of, leaves)
 
     def _check(self, features: int) -> None:
         size = self.feature.size
@@ -182,7 +202,7 @@ class Leaves:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The fields by name; ``kept`` only where it is known."""
-        fields = {"leaf_start": self.start, "leaf_row": self.row, "leaf_count": self.count}
+        fields: dict[str, NDArray[Any]] = {"leaf_start": self.start, "leaf_row": self.row, "leaf_count": self.count}
         return fields if self.kept is None else {**fields, "leaf_kept": self.kept}
 
     def keeping_one(self, seed: int) -> Self:
@@ -200,6 +220,11 @@ class Leaves:
     def leaf_of_entry(self) -> NDArray[np.intp]:
         """The leaf of each element of ``row``."""
         return np.repeat(np.arange(self.start.size - 1), np.diff(self.start))
+
+    def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Per leaf, the mean of the training ``values`` (n,) over its draws."""
+        total: NDArray[np.float64] = np.add.reduceat(self.count * values[self.row], self.start[:-1])
+        return total / self.sizes
 
     def in_bag(self, trees: Trees, rows: int) -> NDArray[np.bool_]:
         """(trees, rows): True where the tree was grown on the row."""

@@ -7,12 +7,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cup4soil.errors import InvalidInput
-from cup4soil.methods.forest_kernels import ENTRY
-from cup4soil.methods.forest_trees import Leaves
+from cup4soil.errors import InvalidInput, LimitExceeded
+from cup4soil.methods.forest_quantiles import COPIED
+from cup4soil.methods.forest_trees import Leaves, Trees
 
 # Weights of one pixel sum to at most this, the largest 32-bit integer.
 _FULL_WEIGHT = 2**31 - 1
+_MOST_ENTRIES = 2**32 - 2 * COPIED
 
 type _Floats = NDArray[np.float64]
 
@@ -58,8 +59,9 @@ class LeafValues:
     """Values of the training rows on one scale, as the compiled loops read them.
 
     ``distinct``: the values in ascending order; ``entries``: per leaf (from ``start``) the rank of each
-    of its values and its weight; the weights of a leaf sum to ``unit``; ``mean``: per leaf, over its draws.
-    Where one row is kept per leaf, that is its one entry, of weight 1.
+    of its values and its weight; the weights of a leaf sum to ``unit``; ``most``: the largest number of
+    entries that a pixel can reach; ``mean``: per leaf, over its draws. Where one row is kept per leaf,
+    that is its one entry, of weight 1, and ``start`` is empty.
 
     Other weights are integers, cut out of the leaf's cumulative share of ``unit``: the cumulative weight
     of a leaf is exact to half a unit at every value, that of a pixel to 0.5 / ``unit`` of the whole, and
@@ -67,24 +69,29 @@ class LeafValues:
     """
 
     distinct: _Floats
-    start: NDArray[np.int64]
-    entries: NDArray[np.void]
+    start: NDArray[np.uint32]
+    entries: NDArray[np.uint64]
+    most: int
     mean: _Floats
     unit: int
     trees: int
 
     @classmethod
-    def of(cls, leaves: Leaves, values: _Floats, trees: int) -> Self:
-        """For the training ``values`` (n,) of a forest with so many ``trees``."""
-        mean = np.add.reduceat(leaves.count * values[leaves.row], leaves.start[:-1]) / leaves.sizes
+    def of(cls, leaves: Leaves, values: _Floats, trees: Trees) -> Self:
+        """For the training ``values`` (n,) of a forest.
+
+        Raises:
+            LimitExceeded: when the leaves hold more entries than can be addressed.
+        """
+        mean = leaves.means(values)
         distinct, rank = np.unique(values, return_inverse=True)
         if leaves.kept is not None:
-            entries = np.ones(leaves.kept.size, ENTRY)
-            entries["level"] = rank[leaves.kept]
-            return cls(distinct, np.arange(entries.size + 1), entries, mean, 1, trees)
-        unit = _FULL_WEIGHT // trees
+            entries = _words(rank[leaves.kept], np.ones(leaves.kept.size, np.int64))
+            return cls(distinct, np.empty(0, np.uint32), entries, trees.count, mean, 1, trees.count)
+        unit = _FULL_WEIGHT // trees.count
         start, entries = _weighted(leaves, rank, unit)
-        return cls(distinct, start, entries, mean, unit, trees)
+        most = int(np.maximum.reduceat(np.diff(start), trees.tree_leaf[:-1]).sum())
+        return cls(distinct, start.astype(np.uint32), entries, most, mean, unit, trees.count)
 
     def wanted(self, quantiles: Sequence[float]) -> Wanted:
         """Where to look for ``quantiles``.
@@ -101,7 +108,15 @@ class LeafValues:
         return Wanted.weights(np.maximum(needed, 1))
 
 
-def _weighted(leaves: Leaves, rank: NDArray[np.intp], unit: int) -> tuple[NDArray[np.int64], NDArray[np.void]]:
+def _words(level: NDArray[np.intp], weight: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Entries as :mod:`cup4soil.methods.forest_quantiles` reads them, and its spare ones."""
+    if level.size > _MOST_ENTRIES:
+        raise LimitExceeded(f"{level.size} values in the leaves", "take fewer trees or samples, or the form 'one'")
+    words = (weight.astype(np.uint64) << np.uint64(32)) | level.astype(np.uint64)
+    return np.append(words, np.zeros(COPIED, np.uint64))
+
+
+def _weighted(leaves: Leaves, rank: NDArray[np.intp], unit: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """Start of each leaf's entries, and the entries: one for each distinct value in a leaf."""
     leaf = leaves.leaf_of_entry
     level = rank[leaves.row]
@@ -113,7 +128,5 @@ def _weighted(leaves: Leaves, rank: NDArray[np.intp], unit: int) -> tuple[NDArra
     last = np.append((np.diff(leaf) != 0) | (np.diff(level) != 0), True)
     leaf, level, share = leaf[last], level[last], share[last]
     first = np.append(True, np.diff(leaf) != 0)
-    entries = np.empty(leaf.size, ENTRY)
-    entries["level"] = level
-    entries["weight"] = share - np.where(first, 0, np.roll(share, 1))
-    return np.append(np.flatnonzero(first), leaf.size).astype(np.int64), entries
+    entries = _words(level, share - np.where(first, 0, np.roll(share, 1)))
+    return np.append(np.flatnonzero(first), leaf.size), entries

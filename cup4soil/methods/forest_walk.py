@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cup4soil.methods.forest_kernels import BLOCK, ROW, means, quantile_levels, walk
+from cup4soil.methods.forest_kernels import BLOCK, ROW
+from cup4soil.methods.forest_quantiles import means, quantile_levels
 from cup4soil.methods.forest_trees import Trees
 from cup4soil.methods.forest_values import LeafValues
 
@@ -43,14 +44,18 @@ def predict(
         leaves = np.empty((trees.count, ROW), np.int32)
         for at in range(first, end, BLOCK):
             here = slice(at, min(at + BLOCK, end))
-            walk(x[here], trees.nodes, trees.tree_start, trees.leaf_of, leaves)
+            trees.reach(x[here], leaves)
             for values, sought, out in zip(columns, wanted, found, strict=True):
-                means(leaves, values.mean, out.mean[here])
+                means(leaves, trees.tree_leaf, values.mean, out.mean[here])
                 if sought.needed.size:
                     levels = np.empty((here.stop - at, sought.needed.size), np.int64)
-                    quantile_levels(leaves, values.start, values.entries, values.distinct.size, sought.needed, levels)
+                    quantile_levels(
+                        leaves, values.start, values.entries, values.most, values.distinct.size, sought.needed, levels
+                    )
                     out.quantiles[:, here] = sought.quantiles(values.distinct[levels])
 
+    # Made before the threads ask for them at once.
+    _ = trees.nodes, trees.leaf_of, trees.tree_leaf
     in_threads(part, _parts(len(x), threads), threads)
     return tuple(found) if valid.all() else tuple(_spread(each, valid) for each in found)
 

@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.methods.forest import ForestParameters, QuantileForest
-from cup4soil.methods.forest_importance import leaf_means, out_of_bag
+from cup4soil.methods.forest_importance import out_of_bag
 from cup4soil.methods.forest_kernels import BLOCK
 
 TAUS = (0.05, 0.5, 0.95)
@@ -191,7 +191,7 @@ def test_out_of_bag_prediction_equals_sklearn(sample):
     reference = sklearn_forest(PARAMETERS).set_params(oob_score=True).fit(x, y)
     forest = QuantileForest.fit(x, y, None, PARAMETERS)
     # What the importance rests on.
-    means = [leaf_means(forest.leaves, y)]
+    means = [forest.leaves.means(y)]
     found = out_of_bag(forest.trees, means, forest.leaves.in_bag(forest.trees, y.size), x.astype(np.float32))
     np.testing.assert_allclose(found[:, 0], reference.oob_prediction_, rtol=1e-12)
 
