@@ -506,3 +506,10 @@ def test_the_mapping_in_the_documents_is_one(tmp_path: Path) -> None:
     codes = [code for line in named if line.startswith("| ") for code in line.split("|")[1].strip().split(", ")]
     assert {soil_property(code).code for code in codes[1:]} == set(codes[1:])
     assert len(codes) > 30
+
+
+def test_a_table_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = lucas_2018(tmp_path)
+    monkeypatch.setattr("producers.tables.MAX_TABLE_BYTES", 100)
+    with pytest.raises(LimitExceeded, match=r"LUCAS-SOIL-2018\.csv is larger than 0 MiB"):
+        sample_source(path)
