@@ -85,7 +85,7 @@ def drawing(figure: Figure, alternative: str) -> Markup:
 def svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element for a page of HTML."""
     target = io.StringIO()
-    figure.savefig(target, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+    figure.savefig(target, format="svg", dpi=120, metadata={"Date": None, "Creator": None})
     text = target.getvalue()
     return _PLACE.sub(lambda found: _LONG_NUMBER.sub(r"\1", found[0]), text[text.index("<svg") :])
 

@@ -44,7 +44,7 @@ def residual_map(x: _Floats, y: _Floats, residuals: _Floats, label: str, unit: s
     reach = float(np.quantile(np.abs(residuals), 0.95)) or 1.0
     points = axes.scatter(
         x / scale, y / scale, c=residuals, s=_size(x), cmap="PuOr_r", vmin=-reach, vmax=reach, edgecolors="#555555",
-        linewidths=0.3, rasterized=x.size > MOST_VECTOR_POINTS,
+        linewidths=0.3 if x.size <= MOST_VECTOR_POINTS else 0.0, rasterized=x.size > MOST_VECTOR_POINTS,
     )  # fmt: skip
     figure.colorbar(points, ax=axes, extend="both", shrink=0.85, label=f"predicted - measured ({label})")
     return figure

@@ -39,7 +39,9 @@ class Diagnostics:
     def document(self, code: str) -> dict[str, Any]:
         """The figures of one property as JSON has them."""
         return {
-            "semivariograms": {name: _as_json(each) for name, each in self.variograms.get(code, {}).items()},
+            "semivariograms": {
+                name: semivariances_document(each) for name, each in self.variograms.get(code, {}).items()
+            },
             "partial_dependence": {
                 curve.name: {
                     name: [number(float(value)) for value in getattr(curve, name)]
@@ -114,7 +116,8 @@ def _dependence(result: TrainingResult, threads: int) -> dict[str, tuple[tuple[D
     return {code: tuple(each) for code, each in curves.items()}
 
 
-def _as_json(each: Semivariances) -> dict[str, Any]:
+def semivariances_document(each: Semivariances) -> dict[str, Any]:
+    """Semivariances as JSON has them."""
     return {
         "distance_m": [number(float(value)) for value in each.distance],
         "semivariance": [number(float(value)) for value in each.gamma],

@@ -24,6 +24,7 @@ _COMMANDS = {
     "samples": "Check samples: what they hold, and every row that cannot be used.",
     "train": "Learn a soil property from samples, and validate it.",
     "predict": "Map a soil property with its uncertainty.",
+    "evaluate": "Hold a soil map against relief, classes, its borders and samples.",
     "derive": "Map what follows from predicted properties: stocks, water, erosion, classes.",
     "catalog": "Look after a store's catalog.",
     "keys": "Make, list and remove the keys of programs.",
