@@ -47,6 +47,57 @@ def test_index_and_threshold_equal_the_definition(monkeypatch, rows):
     assert area.threshold == pytest.approx(min(training.max(), q3 + 1.5 * (q3 - q1)))
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000))
+def test_classes_and_clustered_folds_equal_the_definition(seed):
+    """Index, threshold and density with one-hot columns, some of one value, and folds of unequal size."""
+    random = np.random.default_rng(seed)
+    classes = np.eye(4)[random.integers(0, 3, 120)]
+    x = np.column_stack([table(120, 3, seed), classes])
+    at = np.column_stack([table(80, 3, seed + 1) * 1.5, np.eye(4)[random.integers(0, 4, 80)]])
+    weights = np.r_[random.uniform(0, 1, 3), random.uniform(-0.2, 0.6, 4)]
+    folds = random.choice(5, 120, p=[0.5, 0.2, 0.1, 0.1, 0.1])
+    varying = np.ptp(x, axis=0) > 0
+    training, index = by_definition(x[:, varying], weights[varying], folds, at[:, varying])
+    area = Applicability.fit(x, weights, folds)
+    np.testing.assert_allclose(area.training_di, training, rtol=1e-12)
+    q1, q3 = np.percentile(training, [25, 75])
+    assert area.threshold == pytest.approx(min(training.max(), q3 + 1.5 * (q3 - q1)), rel=1e-12)
+    found, density = area.dissimilarity_and_density(at)
+    np.testing.assert_array_equal(found, area.dissimilarity(at))
+    np.testing.assert_allclose(found, index, rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(density > 0, area.inside(found))
+    scaled, placed = (
+        ((v - x.mean(axis=0)) / np.where(varying, x.std(axis=0, ddof=1), 1) * np.maximum(weights, 0) * varying)
+        for v in (x, at)
+    )
+    between = np.linalg.norm(scaled[:, None] - scaled[None], axis=2)
+    mean = between[~np.eye(len(x), dtype=bool)].mean()
+    counts = (np.linalg.norm(placed[:, None] - scaled[None], axis=2) / mean <= area.threshold).sum(axis=1)
+    np.testing.assert_array_equal(density, counts)
+
+
+def test_threshold_is_casts_and_not_the_papers():
+    """The paper takes a training index, the largest that is no outlier; CAST the whisker's length itself."""
+    area = Applicability.fit(table(), WEIGHTS, FOLDS)
+    q1, q3 = np.percentile(area.training_di, [25, 75])
+    whisker = q3 + 1.5 * (q3 - q1)
+    assert area.training_di.max() > whisker
+    assert area.threshold == whisker
+    assert area.threshold > area.training_di[area.training_di <= whisker].max()
+
+
+def test_density_counts_the_samples_around_and_knows_what_is_missing(area):
+    at = table(5, seed=3)
+    at[0] += 1000
+    at[1, 2] = np.nan
+    index, density = area.dissimilarity_and_density(np.r_[at, table()])
+    assert density.dtype == np.int32
+    assert density[:2].tolist() == [0, -1]
+    assert np.isnan(index[1])
+    assert (density[5:] >= 1).all()
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1000))
 def test_training_points_have_index_zero(seed):
