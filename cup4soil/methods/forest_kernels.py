@@ -74,7 +74,7 @@ def walk(
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _next(tree, x, start, here):  # type: ignore[no-untyped-def]
+def next_node(tree, x, start, here):  # type: ignore[no-untyped-def]
     """The node after ``here`` for the pixel whose features begin at ``start``."""
     node = tree[here]
     link = np.uint32(node)
@@ -95,22 +95,22 @@ def _eight(x, start, width, tree, leaf, reached):  # type: ignore[no-untyped-def
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = _ROOT
     moved = True
     while moved:
-        b0 = _next(tree, x, s0, a0)
-        b1 = _next(tree, x, s1, a1)
-        b2 = _next(tree, x, s2, a2)
-        b3 = _next(tree, x, s3, a3)
-        b4 = _next(tree, x, s4, a4)
-        b5 = _next(tree, x, s5, a5)
-        b6 = _next(tree, x, s6, a6)
-        b7 = _next(tree, x, s7, a7)
-        a0 = _next(tree, x, s0, b0)
-        a1 = _next(tree, x, s1, b1)
-        a2 = _next(tree, x, s2, b2)
-        a3 = _next(tree, x, s3, b3)
-        a4 = _next(tree, x, s4, b4)
-        a5 = _next(tree, x, s5, b5)
-        a6 = _next(tree, x, s6, b6)
-        a7 = _next(tree, x, s7, b7)
+        b0 = next_node(tree, x, s0, a0)
+        b1 = next_node(tree, x, s1, a1)
+        b2 = next_node(tree, x, s2, a2)
+        b3 = next_node(tree, x, s3, a3)
+        b4 = next_node(tree, x, s4, a4)
+        b5 = next_node(tree, x, s5, a5)
+        b6 = next_node(tree, x, s6, a6)
+        b7 = next_node(tree, x, s7, a7)
+        a0 = next_node(tree, x, s0, b0)
+        a1 = next_node(tree, x, s1, b1)
+        a2 = next_node(tree, x, s2, b2)
+        a3 = next_node(tree, x, s3, b3)
+        a4 = next_node(tree, x, s4, b4)
+        a5 = next_node(tree, x, s5, b5)
+        a6 = next_node(tree, x, s6, b6)
+        a7 = next_node(tree, x, s7, b7)
         left = (a0 ^ b0) | (a1 ^ b1) | (a2 ^ b2) | (a3 ^ b3) | (a4 ^ b4) | (a5 ^ b5) | (a6 ^ b6) | (a7 ^ b7)
         moved = left != _ROOT
     reached[0] = leaf[a0]

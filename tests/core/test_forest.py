@@ -9,9 +9,10 @@ from quantile_forest import RandomForestQuantileRegressor
 from sklearn.ensemble import RandomForestRegressor
 
 from cup4soil.errors import InvalidInput, InvalidSamples
+from cup4soil.methods import forest_importance
 from cup4soil.methods.forest import ForestParameters, QuantileForest
-from cup4soil.methods.forest_importance import out_of_bag
-from cup4soil.methods.forest_kernels import BLOCK
+from cup4soil.methods.forest_importance import OutOfBag
+from cup4soil.methods.forest_kernels import BLOCK, ordered
 
 TAUS = (0.05, 0.5, 0.95)
 PARAMETERS = ForestParameters(trees=60, min_leaf=4, seed=7)
@@ -191,9 +192,49 @@ def test_out_of_bag_prediction_equals_sklearn(sample):
     reference = sklearn_forest(PARAMETERS).set_params(oob_score=True).fit(x, y)
     forest = QuantileForest.fit(x, y, None, PARAMETERS)
     # What the importance rests on.
-    means = [forest.leaves.means(y)]
-    found = out_of_bag(forest.trees, means, forest.leaves.in_bag(forest.trees, y.size), x.astype(np.float32))
-    np.testing.assert_allclose(found[:, 0], reference.oob_prediction_, rtol=1e-12)
+    codes = ordered(x)
+    found = OutOfBag(forest.trees, forest.leaves, forest.target).predictions(codes, codes)
+    np.testing.assert_allclose(found[0, :, 0], reference.oob_prediction_, rtol=1e-12)
+    np.testing.assert_array_equal(found[1:], np.broadcast_to(found[0], found[1:].shape))
+
+
+@pytest.mark.parametrize(("n", "trees"), [(60, 3), (300, 40), (2500, 12)])
+@pytest.mark.parametrize("targets", [1, 2])
+def test_importance_equals_brute_force(n, trees, targets):
+    x, y = table(n, 4, seed=n)
+    y = np.column_stack([y, 100 * x[:, 1] + y])[:, :targets]
+    parameters = ForestParameters(trees=trees, min_leaf=3, seed=9)
+    reference = sklearn_forest(parameters).fit(x, y[:, 0] if targets == 1 else y / y.std(axis=0))
+    seen = np.stack([np.bincount(drawn, minlength=n) > 0 for drawn in reference.estimators_samples_])
+    spread = 1.0 if targets == 1 else y.std(axis=0)
+
+    def error(at):
+        said = np.stack([tree.predict(at).reshape(n, targets) for tree in reference.estimators_])
+        said[seen] = np.nan
+        known = ~seen.all(axis=0)
+        mean = np.nanmean(said[:, known], axis=0) * spread
+        return ((mean - y[known]) ** 2).mean(axis=0)
+
+    expected = np.empty(4)
+    for feature in range(4):
+        random = np.random.default_rng([9, feature])
+        errors = []
+        for _ in range(-(-2000 // n)):
+            shuffled = x.copy()
+            shuffled[:, feature] = random.permutation(x[:, feature])
+            errors.append(error(shuffled))
+        growth = np.mean(errors, axis=0) - error(x)
+        expected[feature] = (growth / (1.0 if targets == 1 else y.var(axis=0))).mean()
+    found = QuantileForest.fit(x, y, None, parameters).importance
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_importance_in_parts_is_the_same_whatever_the_threads(sample, monkeypatch):
+    whole = QuantileForest.fit(*sample, None, PARAMETERS).importance
+    monkeypatch.setattr(forest_importance, "_HELD", 1)
+    parts = [QuantileForest.fit(*sample, None, PARAMETERS, threads=threads).importance for threads in (1, 3)]
+    assert parts[0].tobytes() == parts[1].tobytes()
+    np.testing.assert_allclose(parts[0], whole, rtol=1e-9, atol=1e-12)
 
 
 def test_importance_finds_the_features_that_matter():
