@@ -56,8 +56,14 @@ def evaluate_map(request: EvaluateRequest, settings: Settings, progress: Progres
         InvalidSamples: when fewer than 10 samples lie on the map.
         NoData: when the map holds no value.
     """
-    record = _soil_map(request.map)
-    layer = record.layer("mean")
+    return evaluate_record(read_record(request.map), request, settings, progress)
+
+
+def evaluate_record(
+    record: ProductRecord, request: EvaluateRequest, settings: Settings, progress: Progress
+) -> Evaluation:
+    """As :func:`evaluate_map`, of a map whose record does not lie in its folder yet."""
+    layer = _mean_of(record, request.map)
     relief, classes = _stacks(request)
     table = None if request.points is None else _samples(request.points, record)
     walk = Walk.over(request.map / layer.file, relief, classes, settings, progress)
@@ -84,13 +90,13 @@ def evaluate_map(request: EvaluateRequest, settings: Settings, progress: Progres
     return evaluation
 
 
-def _soil_map(folder: Path) -> ProductRecord:
-    record = read_record(folder)
+def _mean_of(record: ProductRecord, folder: Path) -> Layer:
     if record.kind != "soil-map":
         raise InvalidInput(f"{record.id} is a product of kind {record.kind}", "give the folder of a soil map")
-    if not (folder / record.layer("mean").file).is_file():
+    layer = record.layer("mean")
+    if not (folder / layer.file).is_file():
         raise NotFound(f"{folder} has lost its layer mean", "give the folder of a whole map")
-    return record
+    return layer
 
 
 def _stacks(request: EvaluateRequest) -> tuple[CovariateStack | None, CovariateStack | None]:

@@ -9,8 +9,9 @@ from cup4soil.errors import InvalidInput
 from cup4soil.settings import Settings
 from cup4soil.staging import staged
 from producers.landscape import evaluate_map
-from producers.landscape_report import JSON_FILE, PAGE_FILE, findings, write_evaluation
+from producers.landscape_report import JSON_FILE, PAGE_FILE, evaluation_document, findings, write_evaluation
 from producers.landscape_request import EvaluateRequest, OwnPoints
+from producers.method_page import METHOD_DOCUMENT, method_page, read_report
 from service.commands.options import json_option
 from service.console import ConsoleProgress, show
 
@@ -34,6 +35,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--tiles", "tile_m", multiple=True, type=float, metavar="METRES", help="Further tiles whose borders to look at."
 )
+@click.option("--report", type=_PATH, help="report.json of the map's model, for the method page.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything drawn at random.")
 @json_option
 def evaluate(
@@ -43,17 +45,24 @@ def evaluate(
     classes: tuple[Path, ...],
     samples: Path | None,
     tile_m: tuple[float, ...],
+    report: Path | None,
     seed: int,
     as_json: bool,
     **columns: Any,
 ) -> None:
-    """Evaluate the soil map in the folder MAP and write evaluation.json and evaluation.html into the folder OUT."""
+    """Evaluate the soil map in the folder MAP.
+
+    The folder OUT gets evaluation.json, evaluation.html and method.html, the map's method page with what was found.
+    """
     request = EvaluateRequest(
         map=map, relief=relief, classes=classes, points=_points(samples, columns), tile_m=tile_m, seed=seed
     )
+    about = None if report is None else read_report(report)
     with staged(out) as folder:
         evaluation = evaluate_map(request, Settings(), ConsoleProgress())
         write_evaluation(folder, evaluation)
+        page = method_page(evaluation.record, about, evaluation_document(evaluation))
+        (folder / METHOD_DOCUMENT.file).write_text(page, encoding="utf-8")
     found = {each.headline: each.text for each in findings(evaluation)}
     told = {"findings": found} if as_json else found
     show({"map": evaluation.record.id, "report": out / PAGE_FILE, "figures": out / JSON_FILE, **told}, as_json=as_json)

@@ -238,7 +238,7 @@ class TestCommand:
                  "--unit", "g/kg", "--x", "x", "--y", "y", "--crs", "EPSG:32633", "--json"]  # fmt: skip
         assert run(["evaluate", str(land.map), str(out), *map(str, given)]) == 0
         told = json.loads(capsys.readouterr().out)
-        assert sorted(path.name for path in out.iterdir()) == ["evaluation.html", "evaluation.json"]
+        assert sorted(path.name for path in out.iterdir()) == ["evaluation.html", "evaluation.json", "method.html"]
         assert "The pattern follows relief" in told["findings"]
 
     @pytest.mark.parametrize(
@@ -248,6 +248,7 @@ class TestCommand:
             (["--samples", "samples.csv", "--target", "soc"], "without --unit"),
             (["--tiles", "0"], "tiles of 0 m"),
             (["--terrain", "nowhere"], "nowhere"),
+            (["--report", "nowhere.json"], "nowhere.json"),
         ],
     )
     def test_what_cannot_work_is_refused(
