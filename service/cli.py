@@ -22,6 +22,7 @@ _COMMANDS = {
     "index": "Find the extremes of the bare-soil index, or bring them up to date.",
     "thresholds": "Find the thresholds of the bare-soil index by region.",
     "samples": "Check samples: what they hold, and every row that cannot be used.",
+    "terrain": "Make covariates of an elevation model.",
     "train": "Learn a soil property from samples, and validate it.",
     "predict": "Map a soil property with its uncertainty.",
     "evaluate": "Hold a soil map against relief, classes, its borders and samples.",
