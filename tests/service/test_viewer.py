@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from PIL import Image
 
+from cup4soil.products import NO_SKILL, NO_SKILL_NOTE
 from tests.catalog import products
 from tests.service import viewer_site
 from tests.service.viewer_site import Processes
@@ -142,6 +143,25 @@ def test_page_shows_the_map_with_licence_and_warning(visit):
     assert "LimeSoDa" in page.locator("#credits").inner_text()
     page.locator("#subject").select_option("clay")
     page.wait_for_selector("#simulated", state="hidden")
+
+
+def test_map_without_skill_says_so(visit):
+    page = visit(CLAY)
+    page.wait_for_selector("#no-skill", state="visible")
+    assert "no better than the mean" in page.locator("#no-skill").inner_text()
+    assert NO_SKILL in page.locator("#about").inner_text()
+    assert NO_SKILL_NOTE in page.locator("#about").inner_text()
+    page.locator("#subject").select_option("soc")
+    page.wait_for_selector("#no-skill", state="hidden")
+
+
+def test_method_page_is_linked(visit, site):
+    page = visit(CLAY)
+    address = page.get_by_role("link", name="How this map was made").get_attribute("href")
+    assert page.request.get(address).text().startswith("<!doctype html>")
+    page.locator("#subject").select_option("soc")
+    page.wait_for_selector("#simulated", state="visible")
+    assert page.get_by_role("link", name="How this map was made").count() == 0
 
 
 def test_records_are_linked(visit, folder):

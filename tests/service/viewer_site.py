@@ -19,8 +19,9 @@ from starlette.staticfiles import StaticFiles
 
 import service
 from cup4soil.grids import Bounds, aligned_geobox, parse_crs
-from cup4soil.products import Band, Extent, Layer, ProductRecord
+from cup4soil.products import NO_SKILL, NO_SKILL_NOTE, Band, Extent, Layer, ProductRecord
 from cup4soil.settings import Settings
+from producers.method_page import METHOD_DOCUMENT
 from stac_catalog.store import Store
 from tests.catalog import products
 
@@ -75,6 +76,7 @@ class Processes:
         href = f"/results/{JOB}/map.tif"
         provenance = {
             "model": {"id": "m", "title": "A model"},
+            "verdict": "no-skill",
             "licence": "CC-BY-SA-4.0",
             "attribution": ["Somebody"],
             "simulated": True,
@@ -161,17 +163,20 @@ def _utm_map(folder: Path) -> ProductRecord:
         categories={0: "outside", 1: "inside"},
     )
     layers.append(_write(folder, aoa, np.kron(patches, np.ones((PATCH, PATCH)))[None], grid))
+    (folder / METHOD_DOCUMENT.file).write_text("<!doctype html><title>Method</title>", encoding="utf-8")
     like = products.soil_map(folder.parent / "utm-like", simulated=False)
     return like.model_copy(
         update={
             "id": "clay-0-30cm-0123456789ab",
             "collection": "clay-0-30cm",
-            "title": "Clay content, 0-30 cm",
+            "title": f"Clay content, 0-30 cm: {NO_SKILL}",
+            "verdict": "no-skill",
+            "limitations": (NO_SKILL_NOTE,),
             "property_code": "clay",
             "depth": "0-30cm",
             "extent": Extent.of_grid(grid),
             "layers": tuple(layers),
-            "documents": (),
+            "documents": (METHOD_DOCUMENT,),
         }
     )
 

@@ -87,6 +87,7 @@ class Page {
 
   private describe(products: Product[], product: Product): void {
     byId("simulated").hidden = !products.some((each) => each.simulated);
+    byId("no-skill").hidden = !products.some((each) => each.unskilled);
     const about = byId("about");
     about.replaceChildren(...aboutView(product));
     byId("credits").replaceChildren(...creditLine(product));

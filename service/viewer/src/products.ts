@@ -44,6 +44,8 @@ export interface Product {
   end: string;
   created: string;
   simulated: boolean;
+  /** Validation showed no skill: the map may be no better than the mean of all samples. */
+  unskilled: boolean;
   crs: string;
   /** West, south, east, north in degrees. */
   bbox: number[];
@@ -85,6 +87,7 @@ export function productOf({ url, body }: Fetched<StacItem>): Product | null {
     end: text("end_datetime") || start,
     created: text("created"),
     simulated: body.properties["cup4soil:simulated"] === true,
+    unskilled: body.properties["cup4soil:verdict"] === "no-skill",
     crs: text("proj:code"),
     bbox: body.bbox,
     grid: numbers(body.properties["proj:bbox"]),
@@ -143,10 +146,12 @@ function rastersOf(url: string, assets: Record<string, StacAsset>): Map<string, 
 }
 
 function linksOf(url: string, item: StacItem): Link[] {
-  const links: Link[] = [{ href: url, text: "STAC item" }];
+  const links: Link[] = [];
   const asset = (key: string, text: string) => {
     if (item.assets[key]) links.push({ href: resolve(url, item.assets[key].href), text });
   };
+  asset("method", "How this map was made");
+  links.push({ href: url, text: "STAC item" });
   asset("metadata", "ISO 19115 metadata record");
   asset("lineage", "Lineage: what it was made from");
   return links;

@@ -52,6 +52,7 @@ export async function resultProduct(
     end: now,
     created: now,
     simulated: origin.simulated === true,
+    unskilled: origin.verdict === "no-skill",
     crs: file.crs,
     bbox: inputs.bbox,
     grid: file.bounds,
