@@ -16,6 +16,8 @@ INTERVAL_LEVEL = 0.9
 NOMINAL_LEVELS = (*(round(0.05 * step, 2) for step in range(1, 20)), 0.99)
 _DIGITS = 9
 
+# Parameters for the rows that are True: a tuning that sees those only.
+type Choice = Callable[[NDArray[np.bool_]], ForestParameters]
 type _Floats = NDArray[np.float64]
 
 
@@ -64,12 +66,14 @@ class CrossValidation:
 
     ``folds``: (n,); ``levels``: the quantiles' levels. ``modelled_all``: one for each target,
     ``reported_all``: one for each reported column; ``modelled`` and ``reported`` are the first of them.
+    ``parameters``: those each fold's forest was grown with, in the order of the folds' numbers.
     """
 
     folds: NDArray[np.int64]
     levels: tuple[float, ...]
     modelled_all: tuple[Prediction, ...]
     reported_all: tuple[Prediction, ...]
+    parameters: tuple[ForestParameters, ...]
 
     @property
     def modelled(self) -> Prediction:
@@ -148,7 +152,7 @@ def cross_validate(
     target: ArrayLike,
     reported: ArrayLike | None,
     folds: ArrayLike,
-    parameters: ForestParameters,
+    parameters: ForestParameters | Choice,
     levels: Sequence[float],
     *,
     threads: int = 2,
@@ -157,7 +161,9 @@ def cross_validate(
     """Predict each fold of ``folds`` (n,) by a forest grown on the others; ``on_fold`` follows each.
 
     ``target`` (n,) or (n, t) and ``reported`` (n,) or (n, r) are those of :meth:`QuantileForest.fit`;
-    ``levels`` are the quantiles wanted. Folds run one after the other, each on all ``threads``.
+    ``levels`` are the quantiles wanted. ``parameters`` may be a function: it gets the rows (n,) that a fold's
+    forest may see and chooses from them, so that tuning stays out of what is tested. Folds
+    run one after the other, each on all ``threads``.
 
     Raises:
         InvalidInput: when shapes do not agree or there are fewer than two folds.
@@ -174,16 +180,23 @@ def cross_validate(
     if numbers.size < 2:
         raise InvalidInput(f"{numbers.size} folds", "give at least two")
     modelled, outputs = (tuple(_empty(len(levels), s[0]) for _ in range(s[1] if s[1:] else 1)) for s in shapes)
+    grown: list[ForestParameters] = []
     for number in numbers.tolist():
         held = fold == number
-        forest = _grown_without(number, held, x, y, shown, parameters, threads)
+        chosen = parameters if isinstance(parameters, ForestParameters) else parameters(~held)
+        grown.append(chosen)
+        forest = _grown_without(number, held, x, y, shown, chosen, threads)
         _place(modelled, held, forest.predict_modelled_all(x[held], levels, threads=threads))
         if shown is not None:
             _place(outputs, held, forest.predict_all(x[held], levels, threads=threads))
         if on_fold is not None:
             on_fold()
     return CrossValidation(
-        fold, tuple(float(level) for level in levels), modelled, modelled if shown is None else outputs
+        fold,
+        tuple(float(level) for level in levels),
+        modelled,
+        modelled if shown is None else outputs,
+        tuple(grown),
     )
 
 

@@ -206,6 +206,21 @@ def test_without_reported_values_the_scale_modelled_is_reported():
     np.testing.assert_array_equal(found.reported.mean, cross_validate(x, y, y, folds, SMALL, (0.5,)).reported.mean)
 
 
+def test_parameters_may_be_chosen_from_what_a_fold_may_see():
+    x, y, folds = example()
+    seen = []
+
+    def choose(rows: np.ndarray) -> ForestParameters:
+        seen.append(rows)
+        return ForestParameters(trees=20, min_leaf=2 + len(seen), seed=1)
+
+    found = cross_validate(x, y, None, folds, choose, (0.5,))
+    np.testing.assert_array_equal(seen, [folds != fold for fold in range(3)])
+    assert [each.min_leaf for each in found.parameters] == [3, 4, 5]
+    whole = cross_validate(x, y, None, folds, ForestParameters(trees=20, min_leaf=4, seed=1), (0.5,))
+    np.testing.assert_array_equal(found.reported.mean[folds == 1], whole.reported.mean[folds == 1])
+
+
 def test_central_intervals_from_the_narrowest():
     assert central_intervals((0.05, 0.25, 0.4, 0.5, 0.75, 0.95)) == [(1, 4), (0, 5)]
     assert central_intervals((0.1, 0.5)) == []
