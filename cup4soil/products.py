@@ -268,6 +268,11 @@ def read_record(folder: Path) -> ProductRecord:
         raise StoreError(f"{path} is damaged: {first_problem(error)}", "make the product again") from error
 
 
+def labelled(title: str, verdict: Verdict | None) -> str:
+    """The title with the label of a product without skill."""
+    return f"{title} ({NO_SKILL})" if verdict == "no-skill" and NO_SKILL not in title else title
+
+
 def first_problem(error: ValidationError) -> str:
     """The first thing wrong with a document, in one line: ``extent.bbox: Field required``."""
     first = error.errors(include_url=False)[0]

@@ -1,6 +1,8 @@
-"""Predicting a soil map over an area: the grid, the blocks and the record.
+"""Predicting soil maps over an area: what is planned, the blocks and the record.
 
-The batch run and the services plan with :func:`plan_map`, so that they give the same cells and pixels.
+The batch run and the services plan with :func:`plan_maps`, so that they give the same cells and pixels. One model may
+give several maps, one for each of its properties and depths; the properties of a block come from one walk through its
+trees.
 """
 
 import hashlib
@@ -10,99 +12,82 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from cup4soil.areas import box_area, project
-from cup4soil.errors import InvalidArea, LimitExceeded, NoData, NotFound
-from cup4soil.grids import Bounds, Window, blocks, crs_code, crs_of
+from cup4soil.depths import Depth
+from cup4soil.errors import LimitExceeded, NoData, NotFound
+from cup4soil.grids import Window, blocks, crs_code, crs_of
 from cup4soil.licences import derived_licence
-from cup4soil.products import Algorithm, Extent, Layer, Measure, Period, ProductRecord, Source, product_id
+from cup4soil.products import (
+    NO_SKILL_NOTE,
+    Algorithm,
+    Extent,
+    Layer,
+    Measure,
+    Period,
+    ProductRecord,
+    Source,
+    labelled,
+    product_id,
+)
 from cup4soil.progress import Progress
+from cup4soil.properties import SoilProperty, property_codes
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.rasters.masks import cells_inside
 from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
-from cup4soil.soil_maps import AOA_NODATA, QUANTILES, predict_block, restored, soil_map_layers
-from cup4soil.soil_models import UNDATED, SoilModel
+from cup4soil.soil_areas import AreaOfInterest, Crop
+from cup4soil.soil_maps import AOA_NODATA, QUANTILES, Stored, map_layers, predict_block, restored, subject
+from cup4soil.soil_models import UNDATED, SoilModel, collection_name
+from cup4soil.soil_outputs import OutputDescription
 
-_VERSION = "1.0"
+_VERSION = "2.0"
 _LEAST_BLOCK, _LARGEST_BLOCK = 64, 2048
-# Beside covariates and features: predictions, quantiles, index, flags and the layers' integers.
-_BYTES_PER_CELL = 160
+# Per cell: flags, index, and what one output's prediction and one map's integers take.
+_CELL_BYTES, _OUTPUT_BYTES, _MAP_BYTES = 60, 120, 24
 
-type Stored = Mapping[str, NDArray[np.integer]]
+# A property and a depth of the model.
+type MapKey = tuple[str, Depth | None]
 # A window, the stored integers of all layers there, and the number of its cells that were asked for.
 type Watch = Callable[[Window, Stored, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class AreaOfInterest:
-    """Where to map. Of a polygon the cells whose centre lies in it, of a box all cells that it touches."""
-
-    geometry: BaseGeometry
-    crs: CRS
-    masks: bool
-
-    @classmethod
-    def of_box(cls, bounds: Bounds, crs: CRS) -> Self:
-        """All cells that a box touches."""
-        return cls(box_area(bounds, crs), crs, masks=False)
-
-    @classmethod
-    def of_polygon(cls, geometry: BaseGeometry, crs: CRS) -> Self:
-        """The cells whose centre lies in a polygon or several."""
-        return cls(geometry, crs, masks=True)
-
-    def on(self, geobox: GeoBox) -> "Crop":
-        """The part of a grid under this area.
-
-        Raises:
-            InvalidArea: when it lies outside, or where the grid's CRS does not reach.
-        """
-        geometry = project(self.geometry, self.crs, crs_of(geobox))
-        cropped = _cropped(geobox, geometry)
-        return Crop(cropped, geometry if self.masks else None, _uncovered_percent(geometry, geobox))
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """A part of a grid: ``mask`` (in its CRS) where cells outside are not mapped, and what of the area lies off it."""
-
-    geobox: GeoBox
-    mask: BaseGeometry | None = None
-    uncovered_percent: float = 0.0
-
-    @property
-    def cells(self) -> int:
-        """Cells of the grid, masked ones included."""
-        return int(self.geobox.shape[0] * self.geobox.shape[1])
-
-
 @dataclass
-class _Tally:
-    """Cells counted while the map is written."""
+class Tally:
+    """Cells counted while a map is put together."""
 
     asked: int = 0
     mapped: int = 0
     inside: int = 0
 
     def add(self, aoa: NDArray[np.integer], asked: int) -> None:
+        """Take in a block: its area of applicability, and how many of its cells were asked for."""
         self.asked += asked
         self.mapped += int(np.sum(aoa != AOA_NODATA))
         self.inside += int(np.sum(aoa == 1))
 
+    def check(self) -> None:
+        """Refuse a map without a cell.
+
+        Raises:
+            NoData: when no cell has all covariates.
+        """
+        if not self.mapped:
+            raise NoData("no cell of the area has all covariates", "choose another area, or fill the covariates")
+
 
 @dataclass(frozen=True)
 class SoilMapPlan:
-    """A planned map; see :func:`plan_map`. ``period`` and ``title`` stand before those of its sources."""
+    """A planned map of one property and depth; see :func:`plan_map`.
+
+    ``period`` and ``title`` stand before those of its sources.
+    """
 
     settings: Settings
     model: SoilModel
@@ -110,13 +95,35 @@ class SoilMapPlan:
     crop: Crop
     sources: tuple[Source, ...]
     licence: str
+    code: str
+    depth: Depth | None
     period: Period | None = None
     title: str | None = None
 
     @property
+    def key(self) -> MapKey:
+        """Which of the model's maps this is."""
+        return self.code, self.depth
+
+    @property
+    def output(self) -> OutputDescription:
+        """What the model says of the property."""
+        return self.model.output(self.code)
+
+    @property
+    def soil_property(self) -> SoilProperty:
+        """What is mapped."""
+        return self.output.soil_property.to_property()
+
+    @property
     def collection(self) -> str:
         """Collection of the property and depth."""
-        return self.model.collection
+        return collection_name(self.code, self.depth)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of the map, in the order in which they are written."""
+        return tuple(map_layers(self.model, self.code, self.depth).values())
 
     @cached_property
     def algorithm(self) -> Algorithm:
@@ -127,9 +134,13 @@ class SoilMapPlan:
             name="soil-map-prediction",
             version=_VERSION,
             title="Prediction with a quantile regression forest",
-            description="Each cell gets mean and quantiles from the forest, and its dissimilarity to the samples.",
+            description="Each cell gets mean and quantiles from the forest, calibrated where the model is, and its"
+            " dissimilarity to the samples.",
             parameters={
+                "property": self.code,
+                "depth": None if self.depth is None else str(self.depth),
                 "quantiles": list(QUANTILES),
+                "calibrated": self.output.calibrated,
                 "shape": list(geobox.shape),
                 "transform": [round(value, 6) for value in transform],
                 "crs": crs_code(crs_of(geobox)),
@@ -145,23 +156,6 @@ class SoilMapPlan:
         """Identity of the map."""
         return product_id(self.collection, self.algorithm, self.sources)
 
-    @property
-    def block_size(self) -> int:
-        """Edge of a block in cells that keeps a block within the memory set for it."""
-        description = self.model.description
-        per_cell = _BYTES_PER_CELL + 8 * len(description.covariates) + 28 * len(description.features)
-        edge = int(math.sqrt(self.settings.block_memory_mib * 2**20 / per_cell))
-        return max(_LEAST_BLOCK, min(_LARGEST_BLOCK, edge // _LEAST_BLOCK * _LEAST_BLOCK))
-
-    def run(self, folder: Path, progress: Progress) -> ProductRecord:
-        """Write each layer of the map as a file of its own into ``folder``.
-
-        Raises:
-            NoData: when no cell has all covariates.
-        """
-        layers = soil_map_layers(self.model.soil_property, self.model.description.depth)
-        return self.write(tuple(layers.values()), folder, progress)
-
     def write(
         self,
         layers: Sequence[Layer],
@@ -171,7 +165,7 @@ class SoilMapPlan:
         watch: Watch | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> ProductRecord:
-        """Write ``layers``, whose bands are named as the layers of a soil map, into ``folder``.
+        """Predict in this process and write ``layers``, whose bands are those of a soil map, into ``folder``.
 
         ``watch`` sees every block; ``tags`` go into the metadata of the files.
 
@@ -179,73 +173,67 @@ class SoilMapPlan:
             NoData: when no cell has all covariates.
         """
         geobox = self.crop.geobox
-        windows = list(blocks((geobox.shape[0], geobox.shape[1]), self.block_size))
-        tally = _Tally()
+        windows = list(blocks((geobox.shape[0], geobox.shape[1]), block_size(self._reporting, 1, self.settings)))
+        tally = Tally()
         with ExitStack() as stack:
             writers = [stack.enter_context(LayerWriter(folder, layer, geobox, tags)) for layer in layers]
             with progress.step("Predicting", len(windows)) as advance:
                 for window in windows:
-                    stored, asked = self._block(window)
+                    stored, asked = self._block(window.of(geobox))
                     tally.add(stored["aoa"], asked)
                     for writer in writers:
                         writer.write(window, restored(stored, writer.layer))
                     if watch is not None:
                         watch(window, stored, asked)
                     advance()
-            if not tally.mapped:
-                raise NoData("no cell of the area has all covariates", "choose another area, or fill the covariates")
-        return self._record(tuple(writer.layer for writer in writers), tally)
+            tally.check()
+        return self.record(tuple(writer.layer for writer in writers), tally)
 
-    def _block(self, window: Window) -> tuple[Stored, int]:
-        geobox = window.of(self.crop.geobox)
-        covariates = self.stack.read(geobox)
-        inside = None if self.crop.mask is None else cells_inside(self.crop.mask, geobox)
-        if inside is not None:
-            covariates[:, ~inside] = np.nan
-        stored = predict_block(self.model, self._ordered(covariates), threads=self.settings.threads)
-        return stored, window.height * window.width if inside is None else int(inside.sum())
+    @cached_property
+    def _reporting(self) -> SoilModel:
+        """The model, reporting this property alone."""
+        return self.model.only((self.code,))
 
-    def _ordered(self, covariates: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Covariates in the model's order."""
-        position = {name: index for index, name in enumerate(self.stack.names)}
-        return covariates[[position[name] for name in self.model.description.covariates]]
+    def _block(self, geobox: GeoBox) -> tuple[Stored, int]:
+        """The layers on a part of the grid, and how many of its cells were asked for."""
+        maps, asked = predict_window(
+            self._reporting, self.stack, geobox, self.crop.mask, (self.depth,), self.settings.threads
+        )
+        return maps[self.key], asked
 
-    def _record(self, layers: tuple[Layer, ...], tally: _Tally) -> ProductRecord:
-        model, prop = self.model.record, self.model.soil_property
-        depth = self.model.description.depth
-        subject = prop.title if depth is None else f"{prop.title} at {depth.upper_cm:g}-{depth.lower_cm:g} cm"
-        inside = 100.0 * tally.inside / tally.mapped
+    def record(self, layers: tuple[Layer, ...], tally: Tally) -> ProductRecord:
+        """The record of the map, whose cells are counted in ``tally``."""
+        model, prop, output = self.model.record, self.soil_property, self.output
+        what = subject(prop, self.depth)
         simulated = model.simulated or self.stack.simulated
         told = " The covariates are simulated: the map shows no real place." if simulated else ""
+        title = self.title or (f"{what} of a simulated landscape" if simulated else what)
         return ProductRecord(
             id=self.id,
             collection=self.collection,
             kind="soil-map",
-            title=self.title or (f"{subject} of a simulated landscape" if simulated else subject),
-            abstract=f"{subject} ({prop.unit}) with its 90 % prediction interval and area of applicability,"
+            title=labelled(title, output.verdict),
+            abstract=f"{what} ({prop.unit}) with its 90 % prediction interval and area of applicability,"
             f" predicted by {model.id}. {model.abstract}{told}",
             keywords=("soil", "digital soil mapping", "uncertainty", "area of applicability", prop.title.lower()),
-            property_code=model.property_code,
-            depth=None if depth is None else str(depth),
+            property_code=self.code if self.code in (*property_codes(), model.property_code) else None,
+            depth=None if self.depth is None else str(self.depth),
             period=self.period or self.stack.period or model.period,
             extent=Extent.of_grid(self.crop.geobox),
             algorithm=self.algorithm,
             sources=self.sources,
-            quality=(*model.quality, *_shares(tally)),
+            quality=(*output.quality, *_shares(tally)),
             licence=self.licence,
             attribution=tuple(dict.fromkeys(source.attribution for source in self.sources if source.attribution)),
             simulated=simulated,
-            limitations=(*self._limitations(inside, prop.ratio_scale), *self._inherited()),
+            verdict=output.verdict,
+            limitations=self._limitations(100.0 * tally.inside / tally.mapped),
             layers=layers,
         )
 
-    def _inherited(self) -> list[str]:
-        """The model's limitations; that it is undated does not concern a map with a time of its own."""
-        dated = self.period is not None or self.stack.period is not None
-        return [note for note in self.model.record.limitations if not (dated and note == UNDATED)]
-
-    def _limitations(self, inside_percent: float, ratio_scale: bool) -> list[str]:
-        notes = []
+    def _limitations(self, inside_percent: float) -> tuple[str, ...]:
+        output, dated = self.output, self.period is not None or self.stack.period is not None
+        notes = [NO_SKILL_NOTE] if output.verdict == "no-skill" else []
         if inside_percent < 100:
             notes.append(
                 f"{100 - inside_percent:.3g} % of the mapped cells lie outside the area of applicability (aoa = 0):"
@@ -256,11 +244,62 @@ class SoilMapPlan:
                 f"{self.crop.uncovered_percent:.3g} % of the area asked for lie outside the covariates and are not"
                 " mapped."
             )
-        if not ratio_scale:
+        if not self.soil_property.ratio_scale:
             notes.append("The relative uncertainty says little for a property without a natural zero; use pi90.")
-        if self.period is None and self.stack.period is None:
+        if not dated:
             notes.append("The covariates state no time; the period given is that of the model.")
-        return notes
+        notes += self.stack.check_against(self.model.description.signature)
+        # That the model is undated does not concern a map with a time of its own.
+        inherited = (*output.limitations, *self.model.description.limitations)
+        notes += [note for note in inherited if not (dated and note == UNDATED)]
+        return tuple(dict.fromkeys(notes))
+
+
+def block_size(model: SoilModel, depths: int, settings: Settings) -> int:
+    """Edge of a block in cells that keeps what is predicted of it within the memory set for it."""
+    description, outputs = model.description, len(model.description.outputs)
+    inputs = 8 * len(description.covariates) + 28 * len(description.features)
+    per_cell = _CELL_BYTES + inputs + outputs * (_OUTPUT_BYTES + depths * _MAP_BYTES)
+    edge = int(math.sqrt(settings.block_memory_mib * 2**20 / per_cell))
+    return max(_LEAST_BLOCK, min(_LARGEST_BLOCK, edge // _LEAST_BLOCK * _LEAST_BLOCK))
+
+
+def predict_window(
+    model: SoilModel,
+    stack: CovariateStack,
+    geobox: GeoBox,
+    mask: BaseGeometry | None,
+    depths: Sequence[Depth | None],
+    threads: int,
+) -> tuple[dict[MapKey, Stored], int]:
+    """Stored integers of the maps of all properties at ``depths`` on ``geobox``, and how many cells were asked for.
+
+    Cells outside ``mask`` (in the CRS of the grid) are not mapped; where there are no others nothing is read.
+    """
+    covariates, asked = read_covariates(model, stack, geobox, mask)
+    maps: dict[MapKey, Stored] = {}
+    for depth in depths:
+        found = predict_block(model, covariates, depth, threads=threads)
+        maps |= {(code, depth): stored for code, stored in found.items()}
+    return maps, asked
+
+
+def read_covariates(
+    model: SoilModel, stack: CovariateStack, geobox: GeoBox, mask: BaseGeometry | None
+) -> tuple[NDArray[np.float32], int]:
+    """Covariates (f, rows, columns) in the model's order, missing outside ``mask``, and how many cells lie inside.
+
+    Where there are none nothing is read.
+    """
+    names = model.description.covariates
+    shape = (int(geobox.shape[0]), int(geobox.shape[1]))
+    inside = np.ones(shape, dtype=np.bool_) if mask is None else cells_inside(mask, geobox)
+    asked = int(inside.sum())
+    if not asked:
+        return np.full((len(names), *shape), np.nan, dtype=np.float32), 0
+    covariates = stack.read(geobox)[[stack.names.index(name) for name in names]]
+    covariates[:, ~inside] = np.nan
+    return covariates, asked
 
 
 def plan_map(
@@ -269,17 +308,46 @@ def plan_map(
     area: AreaOfInterest | None,
     settings: Settings,
     *,
+    code: str | None = None,
+    depth: Depth | None = None,
     period: Period | None = None,
     title: str | None = None,
 ) -> SoilMapPlan:
-    """Plan the map of ``model`` over ``area``, or over all of the covariates; nothing is predicted yet.
+    """Plan one map of ``model``: of ``code`` at ``depth``, which may be left out where there is only one.
 
     Raises:
-        NotFound: when a covariate of the model is missing.
+        NotFound: besides, when the model does not report the property, or is not for the depth.
+        And as :func:`plan_maps`.
+    """
+    codes, depths = (model.output(code).code,), (model.interval(depth),)
+    (plan,) = plan_maps(model, stack, area, settings, codes=codes, depths=depths, period=period, title=title)
+    return plan
+
+
+def plan_maps(
+    model: SoilModel,
+    stack: CovariateStack,
+    area: AreaOfInterest | None,
+    settings: Settings,
+    *,
+    codes: Sequence[str] | None = None,
+    depths: Sequence[Depth | None] | None = None,
+    period: Period | None = None,
+    title: str | None = None,
+) -> tuple[SoilMapPlan, ...]:
+    """Plan maps of ``model`` over ``area``, or over all of the covariates; nothing is predicted yet.
+
+    There is one for each property and depth: of ``codes`` and ``depths``, or of all that the model has.
+
+    Raises:
+        NotFound: when a covariate of the model is missing, or it has no such property or depth.
+        InvalidRaster: when a covariate is not what the model was trained on.
         InvalidArea: when the area lies outside the covariates.
         LimitExceeded: when the grid is too large.
         LicenceConflict: when the licences of model and covariates cannot be combined.
     """
+    wanted_codes = [model.output(code).code for code in (codes or model.description.codes)]
+    wanted_depths = [model.interval(depth) for depth in depths] if depths else model.description.intervals
     chosen = _covariates(stack, model)
     crop = Crop(chosen.geobox) if area is None else area.on(chosen.geobox)
     if crop.cells > settings.max_cells:
@@ -289,11 +357,19 @@ def plan_map(
         )
     sources = (_model_source(model), *(s for s in model.record.sources if s.role == "samples"), *chosen.sources())
     licence = derived_licence([source.licence for source in sources], settings.data_policy)
-    return SoilMapPlan(settings, model, chosen, crop, sources, licence, period, title)
+    return tuple(
+        SoilMapPlan(settings, model, chosen, crop, sources, licence, code, depth, period, title)
+        for code in dict.fromkeys(wanted_codes)
+        for depth in dict.fromkeys(wanted_depths)
+    )
 
 
 def _covariates(stack: CovariateStack, model: SoilModel) -> CovariateStack:
     """The covariates of the model among those given; its classes stay classes."""
+    signature = model.description.signature
+    if signature:
+        return stack.matching(signature)
+    # The model has learnt from columns of a table: their names are all that is known.
     needed = model.description.covariates
     missing = [name for name in needed if name not in stack.names]
     if missing:
@@ -303,32 +379,6 @@ def _covariates(stack: CovariateStack, model: SoilModel) -> CovariateStack:
         )
     chosen = stack.select(needed)
     return replace(chosen, categorical=chosen.categorical | set(model.description.levels))
-
-
-def _cropped(geobox: GeoBox, area: BaseGeometry) -> GeoBox:
-    """The cells of ``geobox`` that the bounds of ``area`` touch."""
-    left, bottom, right, top = area.bounds
-    own, slack = geobox.affine, 1e-6
-    rows = _clipped((top - own.f) / own.e + slack, (bottom - own.f) / own.e - slack, geobox.shape[0])
-    cols = _clipped((left - own.c) / own.a + slack, (right - own.c) / own.a - slack, geobox.shape[1])
-    if rows[0] >= rows[1] or cols[0] >= cols[1]:
-        extent = ", ".join(f"{value:.6g}" for value in geobox.boundingbox.bbox)
-        raise InvalidArea(
-            "the area lies outside the covariates",
-            f"they cover {extent} (left, bottom, right, top) in {crs_code(crs_of(geobox))}",
-        )
-    return geobox[rows[0] : rows[1], cols[0] : cols[1]]
-
-
-def _clipped(first: float, last: float, size: int) -> tuple[int, int]:
-    return max(0, math.floor(first)), min(size, math.ceil(last))
-
-
-def _uncovered_percent(asked: BaseGeometry, geobox: GeoBox) -> float:
-    covered = float(asked.intersection(box(*geobox.boundingbox.bbox)).area)
-    share = 100.0 * (1.0 - covered / float(asked.area))
-    # Less than this is rounding of the projected edges.
-    return share if share > 1e-6 else 0.0
 
 
 def _model_source(model: SoilModel) -> Source:
@@ -346,7 +396,7 @@ def _model_source(model: SoilModel) -> Source:
     )
 
 
-def _shares(tally: _Tally) -> tuple[Measure, ...]:
+def _shares(tally: Tally) -> tuple[Measure, ...]:
     return (
         Measure(
             name="Mapped",

@@ -11,7 +11,7 @@ from jsonschema.exceptions import best_match
 from cup4soil.areas import parse_area
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidArea, InvalidInput, LimitExceeded
-from cup4soil.soil_predictions import AreaOfInterest
+from cup4soil.soil_areas import AreaOfInterest
 from processors.coverage_query import parse_interval
 from processors.coverages import Interval
 from processors.crs import CRS84, CRS84_URI, parse_reference
@@ -67,7 +67,7 @@ INPUTS: dict[str, Any] = {
     },
     "depth": {
         "title": "Depth interval",
-        "description": "Such as 0-20cm; may be left out where there is one model of the property.",
+        "description": "Such as 0-20cm; may be left out where the property is mapped at one depth only.",
         "schema": {"type": "string", "maxLength": 40},
         "minOccurs": 0,
         "maxOccurs": 1,

@@ -7,12 +7,14 @@ from typing import Any
 
 from cup4soil import __version__
 from cup4soil.area_statistics import AreaStatistics
+from cup4soil.depths import Depth
 from cup4soil.errors import LimitExceeded
-from cup4soil.products import COG_MEDIA_TYPE, ProductRecord
+from cup4soil.products import COG_MEDIA_TYPE, ProductRecord, labelled
 from cup4soil.progress import Progress
 from cup4soil.rasters.covariates import CovariateStack
+from cup4soil.soil_areas import Crop
 from cup4soil.soil_maps import soil_map_bands
-from cup4soil.soil_predictions import Crop, SoilMapPlan, plan_map
+from cup4soil.soil_predictions import SoilMapPlan, plan_map
 from processors.jobs.settings import JobSettings
 from processors.predict_inputs import INPUTS, PredictInputs
 from processors.predict_sources import Item, Shelf, intact, loaded_model
@@ -24,7 +26,8 @@ PNG = "image/png"
 OUTPUTS: dict[str, Any] = {
     "map": {
         "title": "Map",
-        "description": "Cloud-optimised GeoTIFF with the bands mean, q05, q50, q95, uncertainty, pi90, aoa and di.",
+        "description": "Cloud-optimised GeoTIFF with the bands mean, q05, q50, q95, uncertainty, pi90, aoa, di"
+        " and lpd; where the interval is calibrated, also q05-raw and q95-raw, that of the forest itself.",
         "schema": {"type": "string", "contentEncoding": "binary", "contentMediaType": COG_MEDIA_TYPE},
     },
     "preview": {
@@ -68,6 +71,7 @@ class Prediction:
     settings: JobSettings
     shelf: Shelf
     model: Item
+    depth: Depth | None
     stack: CovariateStack
     crop: Crop
 
@@ -83,9 +87,11 @@ class Prediction:
             NoData: when no cell of the area has all covariates.
         """
         model = loaded_model(self.model.folder)
-        plan = plan_map(model, self.stack, self.inputs.area, self.settings)
-        layer = soil_map_bands(model.soil_property, model.description.depth)
-        statistics = AreaStatistics(model.soil_property, plan.crop.geobox)
+        plan = plan_map(
+            model, self.stack, self.inputs.area, self.settings, code=self.inputs.property_code, depth=self.depth
+        )  # fmt: skip
+        layer = soil_map_bands(plan.soil_property, plan.depth, calibrated=plan.output.calibrated)
+        statistics = AreaStatistics(plan.soil_property, plan.crop.geobox)
         with intact():
             record = plan.write((layer,), folder, progress, watch=statistics.add, tags=_tags(plan))
         outputs: dict[str, dict[str, Any]] = {"map": {"file": MAP_FILE, "type": COG_MEDIA_TYPE}}
@@ -111,6 +117,7 @@ class Prediction:
                 if "covariates" in source.properties
             ],
             "scenes": self.shelf.scenes(record.sources),
+            "verdict": record.verdict,
             "quality": [measure.model_dump() for measure in record.quality],
             "licence": record.licence,
             "attribution": list(record.attribution),
@@ -138,7 +145,7 @@ class PredictSoilProperty:
         """
         wanted = PredictInputs.parse(inputs, most_vertices=settings.area_vertices)
         shelf = Shelf(store, settings)
-        model = shelf.model(wanted.property_code, wanted.depth)
+        model, depth = shelf.model(wanted.property_code, wanted.depth)
         stack = shelf.covariates(model, wanted.area, wanted.period)
         crop = wanted.area.on(stack.geobox)
         if crop.cells > settings.job_cells:
@@ -146,7 +153,7 @@ class PredictSoilProperty:
                 f"an area of {crop.cells} cells is larger than the limit of {settings.job_cells}",
                 "choose a smaller area",
             )
-        return Prediction(wanted, settings, shelf, model, stack, crop)
+        return Prediction(wanted, settings, shelf, model, depth, stack, crop)
 
 
 PROCESS = PredictSoilProperty()
@@ -166,7 +173,7 @@ def _tags(plan: SoilMapPlan) -> dict[str, str]:
     attribution = dict.fromkeys(source.attribution for source in plan.sources if source.attribution)
     simulated = plan.model.record.simulated or plan.stack.simulated
     tags = {
-        "TIFFTAG_IMAGEDESCRIPTION": plan.model.soil_property.title,
+        "TIFFTAG_IMAGEDESCRIPTION": labelled(plan.soil_property.title, plan.output.verdict),
         "TIFFTAG_SOFTWARE": f"cup4soil {__version__}",
         "TIFFTAG_COPYRIGHT": "; ".join([plan.licence, *attribution]),
         "PRODUCT": plan.id,

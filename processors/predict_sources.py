@@ -16,13 +16,15 @@ from shapely.geometry.base import BaseGeometry
 
 from cup4soil.areas import project
 from cup4soil.depths import Depth
-from cup4soil.errors import Cup4soilError, InvalidArea, InvalidInput, NoData, StoreError
+from cup4soil.errors import Cup4soilError, InvalidArea, InvalidInput, NoData, NotFound, StoreError
 from cup4soil.grids import parse_crs
 from cup4soil.products import ProductRecord, read_record
+from cup4soil.rasters.covariate_computed import parse_computed
 from cup4soil.rasters.covariate_files import field_name
+from cup4soil.rasters.covariate_signature import declarations
 from cup4soil.rasters.covariates import CovariateStack
-from cup4soil.soil_models import DESCRIPTION_FILE, ModelDescription, SoilModel, load_model
-from cup4soil.soil_predictions import AreaOfInterest
+from cup4soil.soil_areas import AreaOfInterest
+from cup4soil.soil_models import DESCRIPTION_FILE, FORMAT_VERSION, ModelDescription, SoilModel, load_model
 from processors.coverages import Interval
 from processors.jobs.settings import JobSettings
 from stac_catalog.store import Store
@@ -49,26 +51,34 @@ class Shelf:
         self._store = Store(root, settings)
         self._covariates = settings.covariates
 
-    def model(self, code: str, depth: Depth | None) -> Item:
-        """The latest model of a property at a depth; without ``depth`` that of the only depth there is.
+    def model(self, code: str, depth: Depth | None) -> tuple[Item, Depth | None]:
+        """The latest model of a property at a depth, and that depth; without ``depth`` the only one there is.
+
+        A model may be of several properties, and of several depths.
 
         Raises:
             InvalidInput: when there is none, or the depth is open.
+            StoreError: when the only ones are of a format that is no longer read, or a description is damaged.
         """
         models = [item for item in self._items(MODELS) if item.record.kind == "model"]
-        of_property = [item for item in models if item.record.property_code == code]
+        # The record of a model of several properties names none; a damaged model does not stand in another's way.
+        possible = [item for item in models if item.record.property_code in (code, None)]
+        readable = [item for item in possible if format_of(item.folder) == FORMAT_VERSION]
+        of_property = [item for item in readable if code in description_of(item.folder).codes]
         if not of_property:
-            raise InvalidInput(
-                f"property {code!r} has no model", _there_are(item.record.property_code for item in models)
-            )
-        wanted = None if depth is None else str(depth)
-        depths = {item.record.depth for item in of_property}
-        if wanted is None and len(depths) > 1:
-            raise InvalidInput(f"property {code!r} has models of several depths", _there_are(depths))
-        found = [item for item in of_property if wanted is None or item.record.depth == wanted]
+            if any(item.record.property_code == code for item in possible):
+                raise StoreError(f"the model of {code} is of a format that is no longer read", "train it again")
+            known = {item.record.property_code for item in models} - {None}
+            known |= {each for item in readable for each in description_of(item.folder).codes}
+            raise InvalidInput(f"property {code!r} has no model", _there_are(known))
+        depths = {each for item in of_property for each in description_of(item.folder).intervals}
+        if depth is None and len(depths) > 1:
+            raise InvalidInput(f"property {code!r} has models of several depths", _there_are(map(_named, depths)))
+        wanted = next(iter(depths)) if depth is None else depth
+        found = [item for item in of_property if wanted in description_of(item.folder).intervals]
         if not found:
-            raise InvalidInput(f"property {code!r} has no model of depth {wanted}", _there_are(depths))
-        return max(found, key=lambda item: (item.record.created, item.record.id))
+            raise InvalidInput(f"property {code!r} has no model of depth {wanted}", _there_are(map(_named, depths)))
+        return max(found, key=lambda item: (item.record.created, item.record.id)), wanted
 
     def covariates(self, model: Item, area: AreaOfInterest, period: Interval | None) -> CovariateStack:
         """The covariates that a model was trained on, over an area.
@@ -78,13 +88,15 @@ class Shelf:
             NoData: when there are none, or none of that time.
         """
         with intact():
-            needed = description_of(model.folder).covariates
-            composite = self._composite(needed, area, period)
-            offered = set() if composite is None else _fields(composite.record) & set(needed)
+            description = description_of(model.folder)
+            needed = description.covariates
+            composite = self._composite(description, area, period)
+            fields = set() if composite is None else _fields(composite.record)
             paths = [] if composite is None else [composite.folder]
-            if set(needed) - offered:
-                paths.append(self._folder(model, set(needed) - offered))
-            stack = CovariateStack.open(paths)
+            lacking = _read_as_rasters(description) - fields
+            if lacking or _inputs(description, fields) is None:
+                paths.append(self._folder(model, lacking or {"inputs of computed ones"}))
+            stack = CovariateStack.open(paths, computed=declarations(description.signature))
             missing = sorted(set(needed) - set(stack.names))
             if missing:
                 raise NoData(
@@ -98,11 +110,13 @@ class Shelf:
         records = [item.record for name in self._collections() for item in self._items(name) if item.record.id in ids]
         return sum(1 for record in records for source in record.sources if source.role == "scene")
 
-    def _composite(self, needed: Sequence[str], area: AreaOfInterest, period: Interval | None) -> Item | None:
+    def _composite(self, description: ModelDescription, area: AreaOfInterest, period: Interval | None) -> Item | None:
         """The composite to take covariates from, None when no composite of the store has any."""
         items = [item for name in self._collections() for item in self._items(name)]
         composites = [item for item in items if item.record.kind == "composite"]
-        shares = [len(_fields(item.record) & set(needed)) for item in composites]
+        rasters = _read_as_rasters(description)
+        offers = [_fields(item.record) for item in composites]
+        shares = [len(fields & (rasters | (_inputs(description, fields) or set()))) for fields in offers]
         most = max(shares, default=0)
         if not most:
             return None
@@ -144,7 +158,17 @@ def intact() -> Iterator[None]:
         raise StoreError("a file of the service cannot be used", "tell the operator") from error
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=512)
+def format_of(folder: Path) -> Any:
+    """Format of the model in ``folder``, whatever else is in it; None where it states none."""
+    try:
+        document = json.loads((folder / DESCRIPTION_FILE).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"the model in {folder} is damaged", "train it again") from error
+    return document.get("format_version") if isinstance(document, dict) else None
+
+
+@lru_cache(maxsize=512)
 def description_of(folder: Path) -> ModelDescription:
     """What the model in ``folder`` says of itself, without its arrays."""
     try:
@@ -192,6 +216,22 @@ def _fields(record: ProductRecord) -> set[str]:
     return {field_name(layer.name, band.name) for layer in record.layers for band in layer.bands}
 
 
+def _read_as_rasters(description: ModelDescription) -> set[str]:
+    """The covariates of a model that are not computed of others."""
+    computed = {each.name for each in description.signature if each.computed is not None}
+    return set(description.covariates) - computed
+
+
+def _inputs(description: ModelDescription, fields: set[str]) -> set[str] | None:
+    """What the computed covariates of a model are computed of, None where ``fields`` do not hold it."""
+    specs = declarations(description.signature)
+    try:
+        computed = parse_computed(specs, sorted(fields), parse_crs(description.crs))
+    except NotFound:
+        return None
+    return {name for each in computed for name in each.inputs}
+
+
 def _grid(item: Item) -> tuple[BaseGeometry, CRS] | None:
     extent = item.record.extent
     return None if extent.grid_bbox is None or extent.crs is None else (box(*extent.grid_bbox), parse_crs(extent.crs))
@@ -231,6 +271,10 @@ def _whole(items: Sequence[Item], area: AreaOfInterest) -> Item:
         names = ", ".join(sorted(item.record.id for item in items)[:5])
         raise InvalidArea(f"the area lies across {len(items)} composites", f"choose an area within one of {names}")
     return max(covering or items, key=lambda item: (item.record.period.end, item.record.created, item.record.id))
+
+
+def _named(depth: Depth | None) -> str | None:
+    return None if depth is None else str(depth)
 
 
 def _there_are(names: Iterable[str | None]) -> str:

@@ -13,6 +13,7 @@ from cup4soil.indicator_types import Floats, Indicator
 from cup4soil.indicators import indicator
 from cup4soil.licences import derived_licence
 from cup4soil.products import Period
+from cup4soil.rasters.covariate_signature import declarations
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.settings import Settings
 from cup4soil.soil_models import SoilModel, load_model
@@ -110,15 +111,16 @@ def plan_derivation(request: DeriveRequest, settings: Settings) -> DerivedMapPla
     model = load_model(request.model)
     rows = model_rows(model)
     demand_inputs(asked, frozenset(rows))
-    depth = model.description.depth
+    depth = model.interval()
     values = asked.settings(request.parameters, None if depth is None else depth.thickness_cm)
     _demand_parameters(asked, request, values)
     rasters = {name: _raster(asked, name, path) for name, path in request.rasters.items()}
     plan = plan_map(
         model,
-        CovariateStack.open(request.covariates),
+        CovariateStack.open(request.covariates, computed=declarations(model.description.signature)),
         request.prediction.area,
         settings,
+        code=model.description.codes[0],
         period=request.period,
         title=request.title,
     )
@@ -131,7 +133,8 @@ def plan_derivation(request: DeriveRequest, settings: Settings) -> DerivedMapPla
 
 def model_rows(model: SoilModel) -> dict[str, Floats]:
     """What the model's training samples have of each property it predicts, (n,), in conventional units."""
-    return {model.description.soil_property.code: np.asarray(model.forest.reported[:, 0])}
+    columns = np.asarray(model.forest.reported).T
+    return dict(zip(model.description.codes, columns, strict=True))
 
 
 def _raster(asked: Indicator, name: str, path: Path) -> CovariateStack:

@@ -12,22 +12,21 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from cup4soil.errors import InvalidRaster
-from cup4soil.grids import Window
 from cup4soil.indicator_types import Factors, Floats
 from cup4soil.methods.forest import QUANTILES, Prediction, QuantileForest
 from cup4soil.methods.leaf_draws import DRAWS
 from cup4soil.products import Algorithm, Layer, ProductRecord
 from cup4soil.progress import Progress
 from cup4soil.rasters.covariates import CovariateStack
-from cup4soil.rasters.masks import cells_inside
-from cup4soil.soil_maps import predict_block, soil_map_layers
-from cup4soil.soil_models import UNDATED, PropertyDescription, SoilModel
-from cup4soil.soil_predictions import SoilMapPlan, Stored
+from cup4soil.soil_maps import Stored, map_layers, predict_block
+from cup4soil.soil_models import UNDATED, SoilModel
+from cup4soil.soil_outputs import OutputDescription, PropertyDescription, Transform
+from cup4soil.soil_predictions import SoilMapPlan, read_covariates
 from producers.derive_layers import class_integers, class_layers
 from producers.derive_rows import Derivation
 
 _VERSION = "1.0"
-_APPLICABILITY_LAYERS = ("aoa", "di")
+_APPLICABILITY_LAYERS = ("aoa", "di", "lpd")
 
 
 @dataclass(frozen=True)
@@ -94,34 +93,28 @@ class DerivedMapPlan(SoilMapPlan):
     def layers(self) -> tuple[Layer, ...]:
         """The layers of a soil map, those with values only where the indicator has any, and the classes."""
         indicator = self.derivation.indicator
-        plain = soil_map_layers(self.model.soil_property, self.model.description.depth)
+        plain = map_layers(self.model, self.code, self.depth)
         shown = plain if indicator.formula is not None else {name: plain[name] for name in _APPLICABILITY_LAYERS}
         classes = {} if indicator.classes is None else class_layers(indicator.prop.title, indicator.classes)
         return (*classes.values(), *shown.values())
 
-    def _block(self, window: Window) -> tuple[Stored, int]:
-        geobox = window.of(self.crop.geobox)
-        covariates = self.stack.read(geobox)
-        inside = None if self.crop.mask is None else cells_inside(self.crop.mask, geobox)
-        if inside is not None:
-            covariates[:, ~inside] = np.nan
-        asked = window.height * window.width if inside is None else int(inside.sum())
+    def _block(self, geobox: GeoBox) -> tuple[Stored, int]:
+        covariates, asked = read_covariates(self.model, self.stack, geobox, self.crop.mask)
         model, factors = self.model, self.derivation.indicator.factors
         if factors is not None:
             factor = self._factor(factors, geobox)
             covariates[:, np.isnan(factor)] = np.nan
             known = ~np.isnan(covariates).any(axis=0)
             model = _with_forest(model, cast(QuantileForest, ScaledForest(model.forest, factor[known])))
-        ordered = self._ordered(covariates)
-        stored = predict_block(model, ordered, threads=self.settings.threads)
-        return {**stored, **self._classes(ordered)}, asked
+        stored = predict_block(model, covariates, self.depth, threads=self.settings.threads)[self.code]
+        return {**stored, **self._classes(covariates)}, asked
 
     def _classes(self, covariates: NDArray[np.float32]) -> Mapping[str, NDArray[np.integer]]:
         classes, forest = self.derivation.indicator.classes, self.derivation.of_classes
         if classes is None or forest is None:
             return {}
         known = ~np.isnan(covariates).any(axis=0)
-        features = self.model.description.encoding.encode(covariates[:, known].T)[0]
+        features = self.model.features(covariates[:, known].T, self.depth)[0]
         shares = np.array([each.mean for each in forest.predict_all(features, (), threads=self.settings.threads)])
         return class_integers(classes, shares, known)
 
@@ -143,18 +136,29 @@ def derived_plan(
     """``plan`` of the model's own map, for the indicator instead; ``changes`` replace fields of it."""
     given = {each.name: getattr(plan, each.name) for each in fields(SoilMapPlan)}
     model = derived_model(plan.model, derivation)
-    return DerivedMapPlan(**given | {"model": model} | changes, derivation=derivation, rasters=rasters, seed=seed)
+    shown = {"model": model, "code": derivation.indicator.prop.code}
+    return DerivedMapPlan(**given | shown | changes, derivation=derivation, rasters=rasters, seed=seed)
 
 
 def derived_model(model: SoilModel, derivation: Derivation) -> SoilModel:
     """``model`` whose only property is the indicator; the record keeps the id, for the lineage."""
     indicator = derivation.indicator
-    description = model.description.model_copy(update={"soil_property": PropertyDescription.of(indicator.prop)})
+    inputs = [each for each in model.description.outputs if each.code in (*indicator.inputs, *indicator.optional)]
     error = f"Error of the formula: {indicator.error_text}."
     told = (
         *indicator.limits,
         *(note if note == UNDATED else f"Of the model of its inputs: {note}" for note in model.record.limitations),
     )
+    output = OutputDescription(
+        soil_property=PropertyDescription.of(indicator.prop),
+        column=", ".join(each.column for each in inputs),
+        unit_of_samples=indicator.prop.unit,
+        transform=Transform(name="identity"),
+        # What is derived has not been validated itself: it has no more skill than what it is made of.
+        verdict="no-skill" if any(each.verdict == "no-skill" for each in inputs) else None,
+        limitations=told,
+    )
+    description = model.description.model_copy(update={"outputs": (output,), "limitations": ()})
     record = model.record.model_copy(
         update={
             "abstract": f"{indicator.prop.description} Derived from {', '.join(indicator.inputs)}:"
@@ -164,8 +168,9 @@ def derived_model(model: SoilModel, derivation: Derivation) -> SoilModel:
             "limitations": told,
         }
     )
-    found = SoilModel(record, description, model.forest, model.applicability)
-    return found if derivation.of_values is None else _with_forest(found, derivation.of_values)
+    # An indicator that has only classes has no values; one column keeps the shape.
+    forest = derivation.of_values or model.forest.with_reported(model.forest.reported[:, 0])
+    return SoilModel(record, description, forest, model.applicability, (None,))
 
 
 def _with_forest(model: SoilModel, forest: QuantileForest) -> SoilModel:

@@ -1,5 +1,6 @@
 """Training a soil model: samples and covariates in, a validated model with its report out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,21 +8,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cup4soil.errors import InvalidSamples
+from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.grids import crs_code
 from cup4soil.licences import derived_licence
 from cup4soil.methods.applicability import Applicability
+from cup4soil.methods.conformal import Calibration
 from cup4soil.methods.features import Encoding
-from cup4soil.methods.folds import random_folds, spatial_folds
 from cup4soil.methods.forest import ForestParameters, QuantileForest
-from cup4soil.methods.validation import coverage_curve, cross_validate, interval_quantiles, scores
+from cup4soil.methods.validation import CrossValidation, cross_validate
 from cup4soil.products import Algorithm, ProductRecord, Source, file_checksum, product_id
 from cup4soil.progress import Advance, Progress
+from cup4soil.properties import TEXTURE_CODES
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.settings import Settings
-from cup4soil.soil_models import Transform, collection_name, save_arrays, save_description
-from producers.coordinates import metric_coordinates
-from producers.plots import HeldOut
+from cup4soil.soil_models import DEPTH_FEATURE, collection_name, save_arrays, save_description, with_depth
 from producers.reporting import write_report
 from producers.samples import (
     SampleReport,
@@ -33,33 +33,39 @@ from producers.samples import (
     without_gaps,
 )
 from producers.tables import check_samples_file
+from producers.training_folds import FoldPlan, random_plan, spatial_plan
 from producers.training_record import model_description, model_record
-from producers.training_request import TrainRequest, with_factor
-from producers.training_result import OutputResult, TrainingResult, Validation
+from producers.training_request import TrainRequest
+from producers.training_result import TrainingResult
+from producers.training_targets import Targets, targets_of
+from producers.training_validation import LEVELS, Checked, validate
 
 COLLECTION = "models"
-_VERSION = "1.1"
+_VERSION = "2.0"
 _REFERENCES = (
     "Meinshausen, N. (2006): Quantile regression forests. Journal of Machine Learning Research 7, 983-999.",
     "Meyer, H. and Pebesma, E. (2021): Predicting into unknown space? Estimating the area of applicability of spatial"
     " prediction models. Methods in Ecology and Evolution 12, 1620-1633. https://doi.org/10.1111/2041-210X.13650",
+    "Romano, Y., Patterson, E. and Candès, E. (2019): Conformalized quantile regression. Advances in Neural Information"
+    " Processing Systems 32.",
     "Poggio, L. et al. (2021): SoilGrids 2.0: producing soil information for the globe with quantified spatial"
     " uncertainty. SOIL 7, 217-240. https://doi.org/10.5194/soil-7-217-2021",
 )
 
-__all__ = ["TrainJob", "TrainRequest", "plan_training"]
+__all__ = ["TrainJob", "TrainRequest", "plan_training", "plan_trainings"]
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a forest is trained on: m samples with features (m, F) and targets on both scales, (m,)."""
+    """What a forest is trained on: m samples with features (m, F) and their classes for calibration, (m,) or None."""
 
     table: SampleTable
     report: SampleReport
     encoding: Encoding
     features: NDArray[np.float32]
-    transform: Transform
-    modelled: NDArray[np.float64]
+    names: tuple[str, ...]
+    targets: Targets
+    strata: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
@@ -98,8 +104,14 @@ class TrainJob:
     @cached_property
     def id(self) -> str:
         """Identity of the model."""
-        name = collection_name(self.spec.target.property.code, self.spec.depth)
-        return product_id(f"model-{name}", self.algorithm, self.sources)
+        return product_id(f"model-{self.subject}", self.algorithm, self.sources)
+
+    @property
+    def subject(self) -> str:
+        """What the model is of, in short: ``soc-0-20cm``, ``texture-0-10cm``, ``soc-bdod-3d``."""
+        codes = [target.property.code for target in self.spec.targets]
+        name = "texture" if set(codes) == set(TEXTURE_CODES) else "-".join(codes)
+        return f"{name}-3d" if self.request.three_d else collection_name(name, self.spec.depth)
 
     @property
     def covariate_names(self) -> tuple[str, ...]:
@@ -109,7 +121,7 @@ class TrainJob:
     @property
     def forest_parameters(self) -> ForestParameters:
         """How the forest is grown."""
-        return ForestParameters(trees=self.request.trees, seed=self.request.seed)
+        return ForestParameters(trees=self.request.trees, seed=self.request.seed, form=self.request.form)
 
     def run(self, folder: Path, progress: Progress) -> ProductRecord:
         """Train, validate and write the model and its report into ``folder``.
@@ -120,25 +132,32 @@ class TrainJob:
         """
         with progress.step("Reading samples and covariates", 1) as advance:
             training = self._training()
+            spatial = spatial_plan(self.request, self.spec, training.table, self.stack)
+            random = random_plan(self.request, training.table)
             advance()
-        x, y = metric_coordinates(training.table.x, training.table.y, self.spec.crs)
-        groups, folds, seed = training.table.groups, self.request.folds, self.request.seed
-        spatial = spatial_folds(x, y, groups, folds, seed)
-        with progress.step("Cross-validation", 2 * folds) as advance:
-            in_random = self._validate(training, random_folds(groups, folds, seed), None, advance)
-            in_blocks = self._validate(training, spatial.folds, spatial.block_size, advance)
+        rounds = sum(int(plan.folds.max()) + 1 for plan in (random, spatial))
+        with progress.step("Cross-validation", rounds) as advance:
+            checked = validate(
+                training.targets,
+                random,
+                spatial,
+                lambda plan: self._hold_out(training, plan, advance),
+                training.strata,
+                calibrate=self.request.calibrate,
+                seed=self.request.seed,
+            )
         with progress.step("Training and report", 2) as advance:
             forest = QuantileForest.fit(
                 training.features,
-                training.modelled,
-                training.table.value,
+                training.targets.modelled,
+                training.targets.reported,
                 self.forest_parameters,
                 threads=self.settings.threads,
             )
             applicability = Applicability.fit(training.features, forest.importance, spatial.folds)
             advance()
-            result = self._result(training, forest, applicability, in_random, in_blocks)
-            record = self._write(folder, result, save_arrays(folder, forest, applicability))
+            result = self._result(training, forest, applicability, checked)
+            record = self._write(folder, result, applicability, [each.calibration for each in checked])
             advance()
         return record
 
@@ -150,91 +169,71 @@ class TrainJob:
             kept, table, report = without_gaps(table, report, covariates, self.stack.names)
             covariates = covariates[kept]
         check_enough(table, report)
-        encoding = Encoding.fit(self.covariate_names, self._categorical, covariates)
-        transform = _transform(table, self.request.log)
-        return Training(
-            table, report, encoding, encoding.encode(covariates)[0], transform, transform.apply(table.value)
-        )
+        encoding = Encoding.fit(self.covariate_names, self.categorical, covariates)
+        features, names = encoding.encode(covariates)[0], encoding.features
+        if self.request.three_d:
+            features, names = with_depth(features, table.depth_mid), (*names, DEPTH_FEATURE)
+        targets = targets_of(self.request, [target.property for target in self.spec.targets], table)
+        strata = None
+        if self.request.stratum is not None:
+            strata = _strata(self.request.stratum, encoding, covariates)
+        return Training(table, report, encoding, features, names, targets, strata)
 
-    @property
-    def _categorical(self) -> frozenset[str]:
-        return frozenset(self.request.categorical) if self.stack is None else self.stack.categorical
-
-    def _validate(
-        self, training: Training, folds: NDArray[np.int64], block_size: float | None, advance: Advance
-    ) -> Validation:
-        levels = interval_quantiles()
-        found = cross_validate(
+    def _hold_out(self, training: Training, plan: FoldPlan, advance: Advance) -> CrossValidation:
+        return cross_validate(
             training.features,
-            training.modelled,
-            training.table.value,
-            folds,
+            training.targets.modelled,
+            training.targets.reported,
+            plan.folds,
             self.forest_parameters,
-            levels,
+            LEVELS,
             threads=self.settings.threads,
             on_fold=advance,
         )
-        low, high = levels.index(0.05), levels.index(0.95)
-        given, modelled, values = found.reported, found.modelled, training.table.value
-        count = int(folds.max()) + 1
-        blocks = "" if block_size is None else f" of {block_size:g} m"
-        title = "Random folds" if block_size is None else "Spatial blocks"
-        return Validation(
-            kind="random" if block_size is None else "blocks",
-            title=title,
-            support=f"{count}-fold cross-validation, {title.lower()}{blocks}, {values.size} samples",
-            block_size=block_size,
-            folds=folds,
-            reported=scores(values, given.mean, given.quantiles[low], given.quantiles[high]),
-            modelled=None
-            if training.transform.name == "identity"
-            else scores(training.modelled, modelled.mean, modelled.quantiles[low], modelled.quantiles[high]),
-            held_out=HeldOut(title, values, given.mean, given.quantiles[low], given.quantiles[high]),
-            curve=coverage_curve(values, levels, given.quantiles),
-        )
+
+    @property
+    def categorical(self) -> frozenset[str]:
+        """Covariates that hold classes."""
+        return frozenset(self.request.categorical) if self.stack is None else self.stack.categorical
 
     def _result(
-        self,
-        training: Training,
-        forest: QuantileForest,
-        applicability: Applicability,
-        in_random: Validation,
-        in_blocks: Validation,
+        self, training: Training, forest: QuantileForest, applicability: Applicability, checked: Sequence[Checked]
     ) -> TrainingResult:
-        prop, values = self.spec.target.property, training.table.value
-        output = OutputResult(
-            prop=prop if self.request.property_code else with_factor(prop, values),
-            column=self.request.target,
-            unit_of_samples=self.request.unit,
-            transform=training.transform,
-            observed=values,
-            modelled=training.modelled,
-            random=in_random,
-            spatial=in_blocks,
-        )
         return TrainingResult(
             request=self.request,
-            group="single",
-            outputs=(output,),
-            depth=self.spec.depth,
-            depths=(),
+            group=training.targets.group,
+            outputs=tuple(each.result for each in checked),
+            depth=self.request.depth,
+            depths=self.request.depths,
             crs=crs_code(self.spec.crs),
             table=training.table,
             report=training.report,
             encoding=training.encoding,
-            features=training.encoding.features,
+            features=training.names,
             training=training.features,
             forest=forest,
             threshold=applicability.threshold,
             training_dissimilarity=applicability.training_di,
         )
 
-    def _write(self, folder: Path, result: TrainingResult, arrays_checksum: str) -> ProductRecord:
+    def _write(
+        self,
+        folder: Path,
+        result: TrainingResult,
+        applicability: Applicability,
+        calibrations: Sequence[Calibration | None],
+    ) -> ProductRecord:
         period = self.request.period or (self.stack.period if self.stack else None)
         simulated = self.stack is not None and self.stack.simulated
+        checksum = save_arrays(folder, result.forest, applicability, calibrations)
         record = model_record(result, self.id, self.algorithm, self._told(result), self.licence, period, simulated)
-        save_description(folder, model_description(result, self.id, record.sources, arrays_checksum))
-        write_report(folder, result, record)
+        calibrated = [each is not None for each in calibrations]
+        signature = () if self.stack is None else self.stack.signature
+        description = model_description(
+            result, self.id, record.sources, checksum, calibrated, signature, dated=period is not None
+        )
+        save_description(folder, description)
+        write_report(folder, result, record, threads=self.settings.threads)
         return record
 
     def _told(self, result: TrainingResult) -> tuple[Source, ...]:
@@ -245,18 +244,25 @@ class TrainJob:
         )
 
 
+def plan_trainings(request: TrainRequest, settings: Settings) -> tuple[TrainJob, ...]:
+    """The models of a request: one, or one for each of several depths. As :func:`plan_training`."""
+    return tuple(plan_training(each, settings) for each in request.each_depth)
+
+
 def plan_training(request: TrainRequest, settings: Settings) -> TrainJob:
-    """Check the request and find its sources; nothing is computed yet.
+    """Check the request for one model and find its sources; nothing is computed yet.
 
     Raises:
         NotFound: when samples or covariates do not exist.
-        InvalidInput: when the request contradicts itself.
+        InvalidInput: when the request contradicts itself, or is for several models.
         LicenceConflict: when the licences of samples and covariates cannot be combined.
     """
+    if len(request.each_depth) != 1:
+        raise InvalidInput(f"the request is for {len(request.each_depth)} models", "ask for one, or plan several")
     check_samples_file(request.samples)
     spec = request.sample_spec()
     check_spec(spec)
-    stack = CovariateStack.open(request.covariates, request.categorical) if request.covariates else None
+    stack = _stack(request) if request.covariates else None
     samples = Source(
         role="samples",
         id=request.samples.name,
@@ -268,20 +274,36 @@ def plan_training(request: TrainRequest, settings: Settings) -> TrainJob:
     sources = (samples, *(stack.sources() if stack else ()))
     licence = derived_licence([source.licence for source in sources], settings.data_policy)
     job = TrainJob(request, settings, spec, stack, sources, licence)
+    _check_names(job)
     # Parameters of the forest are checked where they are used; now is the time to hear of it.
     _ = job.forest_parameters
     return job
 
 
-def _transform(table: SampleTable, log: bool) -> Transform:
-    """The scale modelled. Zeros (below what was detected) stand at half the smallest positive value under ln.
+def _stack(request: TrainRequest) -> CovariateStack:
+    return CovariateStack.open(
+        request.covariates, request.categorical, ordered=request.ordered, computed=request.computed, grid=request.grid
+    )
+
+
+def _check_names(job: TrainJob) -> None:
+    names = job.covariate_names
+    if job.request.three_d and DEPTH_FEATURE in names:
+        raise InvalidInput(f"a covariate has the name {DEPTH_FEATURE}, which is that of depth", "rename it")
+    stratum = job.request.stratum
+    if stratum is not None and stratum not in job.categorical:
+        there = ", ".join(sorted(job.categorical)) or "none"
+        raise InvalidInput(f"stratum {stratum!r} is no covariate that holds classes", f"there are {there}")
+
+
+def _strata(name: str, encoding: Encoding, covariates: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The class of each sample (m,) by which intervals are calibrated.
 
     Raises:
-        InvalidSamples: when there is a negative value, or none above 0.
+        InvalidSamples: when classes are no whole numbers.
     """
-    if not log:
-        return Transform(name="identity")
-    if table.value.min() < 0 or table.value.max() <= 0:
-        raise InvalidSamples(f"values of {table.value.min():g} have no logarithm", "train without --log")
-    positive = float(table.value[table.value > 0].min())
-    return Transform(name="ln", floor=positive if table.value.min() > 0 else positive / 2)
+    values = covariates[:, encoding.covariates.index(name)]
+    odd = values != np.rint(values)
+    if odd.any():
+        raise InvalidSamples(f"stratum {name} has the class {values[odd][0]:g}", "number its classes")
+    return values.astype(np.int64)

@@ -2,7 +2,7 @@
 
 import math
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -12,20 +12,36 @@ import pyproj
 from cup4soil.areas import WGS84
 from cup4soil.grids import Bounds, crs_code, parse_crs
 from cup4soil.methods.validation import Scores
-from cup4soil.products import Algorithm, Document, Extent, Measure, Period, ProductRecord, Source
+from cup4soil.products import (
+    LEAST_MEC,
+    MEC_LOWER_END,
+    NO_SKILL_NOTE,
+    Algorithm,
+    Document,
+    Extent,
+    Measure,
+    Period,
+    ProductRecord,
+    Source,
+    Verdict,
+    labelled,
+)
+from cup4soil.properties import TEXTURE_CODES
+from cup4soil.rasters.covariate_signature import CovariateSignature
 from cup4soil.soil_maps import QUANTILES
 from cup4soil.soil_models import (
     ARRAYS_FILE,
     DESCRIPTION_FILE,
     UNDATED,
     ModelDescription,
-    PropertyDescription,
 )
-from producers.training_result import TrainingResult, Validation
+from cup4soil.soil_outputs import OutputDescription, PropertyDescription
+from producers.training_result import OutputResult, TrainingResult, Validation
 
 _SOFTWARE = ("cup4soil", "numpy", "scikit-learn", "scipy", "rasterio", "numba")
 # A box around a single place still needs an extent: about 1 m.
 _LEAST_EXTENT_DEGREES = 1e-5
+MEC_UPPER_END = "MEC, upper end of its 90 % interval"
 
 # Name, attribute of Scores, whether it has the unit of the property, meaning.
 MEASURES = (
@@ -44,18 +60,18 @@ def software() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _SOFTWARE}
 
 
-def measures(result: TrainingResult) -> tuple[Measure, ...]:
-    """Figures of both validations on the scale reported and, where it is another, on the one modelled.
+def measures(output: OutputResult) -> tuple[Measure, ...]:
+    """Figures of an output's validations on the scale reported and, where it is another, on the one modelled.
 
     What is not defined (the efficiency of constant observations) is left out.
     """
+    unit = output.prop.unit
     found = []
-    for validation in result.validations:
-        found += list(_measures(validation.reported, result.prop.unit, validation.support, ""))
+    for validation in output.validations:
+        found += list(_measures(validation.reported, unit, validation.support, ""))
         if validation.modelled is not None:
-            unit = f"ln({result.prop.unit})"
-            found += list(_measures(validation.modelled, unit, validation.support, " (scale modelled)"))
-    return tuple(found)
+            found += list(_measures(validation.modelled, f"ln({unit})", validation.support, " (scale modelled)"))
+    return (*found, *_mec_interval(output))
 
 
 def _measures(scores: Scores, unit: str, support: str, suffix: str) -> Iterator[Measure]:
@@ -68,25 +84,65 @@ def _measures(scores: Scores, unit: str, support: str, suffix: str) -> Iterator[
             )
 
 
+def _mec_interval(output: OutputResult) -> Iterator[Measure]:
+    """The interval that the verdict follows from."""
+    if output.mec_interval is None:
+        return
+    for name, value in zip((MEC_LOWER_END, MEC_UPPER_END), output.mec_interval, strict=True):
+        yield Measure(
+            name=name,
+            # Rounded down, so that a figure below the limit never reads as the limit.
+            value=math.floor(value * 1e6) / 1e6,
+            unit="1",
+            description="From drawing the samples anew, in groups that belong together. Below"
+            f" {LEAST_MEC:g} at the lower end: no skill shown.",
+            support=output.spatial.support,
+        )
+
+
 def model_description(
-    result: TrainingResult, product: str, sources: tuple[Source, ...], arrays_checksum: str
+    result: TrainingResult,
+    product: str,
+    sources: tuple[Source, ...],
+    arrays_checksum: str,
+    calibrated: Sequence[bool],
+    signature: tuple[CovariateSignature, ...],
+    *,
+    dated: bool,
 ) -> ModelDescription:
-    """What ``model.json`` says."""
+    """What ``model.json`` says. ``dated``: whether samples or covariates state when they are from."""
     depth = result.depth
+    outputs = tuple(
+        OutputDescription(
+            soil_property=PropertyDescription.of(output.prop),
+            column=output.column,
+            unit_of_samples=output.unit_of_samples,
+            transform=output.transform,
+            calibrated=done,
+            quality=measures(output),
+            verdict=output.verdict,
+            limitations=output_limitations(output),
+        )
+        for output, done in zip(result.outputs, calibrated, strict=True)
+    )
     return ModelDescription(
         id=product,
-        soil_property=PropertyDescription.of(result.prop),
+        group=result.group,
+        outputs=outputs,
         depth_cm=None if depth is None else (depth.upper_cm, depth.lower_cm),
-        unit_of_samples=result.request.unit,
-        transform=result.transform,
+        depths_cm=tuple((each.upper_cm, each.lower_cm) for each in result.depths),
+        form=result.parameters.form,
         covariates=result.encoding.covariates,
         levels=dict(result.encoding.levels),
-        features=result.encoding.features,
+        features=result.features,
+        stratum=result.request.stratum,
+        signature=signature,
         crs=result.crs,
         sources=sources,
         quantile_levels=QUANTILES,
         applicability_threshold=result.threshold,
         samples=len(result.table),
+        limitations=(*limitations(result), *(() if dated else (UNDATED,))),
         software=software(),
         arrays_checksum=arrays_checksum,
     )
@@ -103,27 +159,55 @@ def model_record(
 ) -> ProductRecord:
     """The record of the model. ``period`` None: nothing tells when the samples were taken."""
     now = datetime.now(UTC).replace(microsecond=0)
-    code = result.request.property_code
+    verdict = model_verdict(result)
+    title = result.request.title or f"Model of {lower_first(result.subject)}"
     return ProductRecord(
         id=product,
         collection="models",
         kind="model",
-        title=result.request.title or f"Model of {lower_first(result.subject)}",
+        title=labelled(title, verdict),
         abstract=_abstract(result),
-        keywords=("soil", "digital soil mapping", "quantile regression forest", result.prop.title.lower()),
-        property_code=code,
+        keywords=(
+            "soil", "digital soil mapping", "quantile regression forest",
+            *(output.prop.title.lower() for output in result.outputs),
+        ),
+        property_code=_only_code(result),
         depth=None if result.depth is None else str(result.depth),
         period=period or Period(start=now, end=now),
         extent=Extent.of_bounds(_bounds(result)),
         algorithm=algorithm,
         sources=sources,
-        quality=measures(result),
+        quality=_all_measures(result),
         licence=licence,
         attribution=tuple(dict.fromkeys(s.attribution for s in sources if s.attribution)),
         simulated=simulated,
-        limitations=limitations(result) + (() if period else (UNDATED,)),
+        verdict=verdict,
+        limitations=_all_limitations(result, period is not None),
         documents=_DOCUMENTS,
         created=now,
+    )  # fmt: skip
+
+
+def model_verdict(result: TrainingResult) -> Verdict | None:
+    """That of the only output; of several, "no-skill" where none has any."""
+    verdicts = {output.verdict for output in result.outputs}
+    return "skill" if "skill" in verdicts else next(iter(verdicts))
+
+
+def _only_code(result: TrainingResult) -> str | None:
+    """The property's code, None for several properties and for one that is no known one."""
+    codes = [target.property_code for target in result.request.targets]
+    return codes[0] if len(codes) == 1 else None
+
+
+def _all_measures(result: TrainingResult) -> tuple[Measure, ...]:
+    """Those of the only output; of several each under the name of its property."""
+    if len(result.outputs) == 1:
+        return measures(result.outputs[0])
+    return tuple(
+        each.model_copy(update={"name": f"{output.prop.title}: {each.name}"})
+        for output in result.outputs
+        for each in measures(output)
     )
 
 
@@ -146,20 +230,38 @@ _DOCUMENTS = (
 
 
 def limitations(result: TrainingResult) -> tuple[str, ...]:
-    """What a user of the model's maps has to know, in plain words."""
-    spatial = result.spatial
-    notes = [skill_sentence(result), interval_sentence(spatial)]
-    notes.append(
+    """What a user has to know of all of the model's maps, in plain words."""
+    reach = (
         f"It holds where covariates are like those of the samples: dissimilarity index at most {result.threshold:.3g}."
     )
-    notes += result.report.warnings
-    return tuple(notes)
+    return (reach, *result.report.warnings)
 
 
-def skill_sentence(result: TrainingResult) -> str:
+def output_limitations(output: OutputResult) -> tuple[str, ...]:
+    """What a user has to know of the maps of one output."""
+    notes = [skill_sentence(output), interval_sentence(output.calibrated or output.spatial)]
+    if output.calibrated is not None:
+        notes.append(
+            "The interval is calibrated on held-out samples of the spatial folds: it holds what it promises as far as"
+            " the places mapped are to the samples what the folds were to each other."
+        )
+    return (NO_SKILL_NOTE, *notes) if output.verdict == "no-skill" else tuple(notes)
+
+
+def _all_limitations(result: TrainingResult, dated: bool) -> tuple[str, ...]:
+    """Those of the outputs, of several each under the name of its property, and those of all maps."""
+    several = len(result.outputs) > 1
+    notes = [NO_SKILL_NOTE] if several and model_verdict(result) == "no-skill" else []
+    for output in result.outputs:
+        prefix = f"{output.prop.title}: " if several else ""
+        notes += [prefix + note for note in output_limitations(output)]
+    return (*notes, *limitations(result), *(() if dated else (UNDATED,)))
+
+
+def skill_sentence(output: OutputResult) -> str:
     """How much better than the samples' mean the model is, away from samples and among them."""
-    near, far = result.random.reported.mec, result.spatial.reported.mec
-    figures = f"MEC {far:.2f} in spatial blocks, {near:.2f} in random folds"
+    near, far = output.random.reported.mec, output.spatial.reported.mec
+    figures = f"MEC {far:.2f} in {lower_first(output.spatial.title)}, {near:.2f} in random folds"
     if not far > 0:
         return f"Away from samples the model is no better than the mean of all samples ({figures})."
     if far < 0.2:
@@ -170,7 +272,8 @@ def skill_sentence(result: TrainingResult) -> str:
 def interval_sentence(validation: Validation) -> str:
     """Whether the 90 % interval holds what it promises."""
     share = validation.reported.picp90
-    text = f"The 90 % prediction interval held {percent(share)} of the measured values in {validation.title.lower()}"
+    title = lower_first(validation.title)
+    text = f"The 90 % prediction interval held {percent(share)} of the measured values in {title}"
     if share < 0.85:
         return f"{text}: it is too narrow, the true uncertainty is larger."
     if share > 0.95:
@@ -182,11 +285,24 @@ def _abstract(result: TrainingResult) -> str:
     depth_note = (
         " Horizons were brought to the interval by their thickness-weighted mean." if result.request.upper else ""
     )
-    scale = " Trees were grown on the logarithm." if result.transform.name == "ln" else ""
+    scale = "".join(
+        f" Trees were grown on the logarithm of {lower_first(output.prop.title)}."
+        for output in result.outputs
+        if output.transform.name == "ln"
+    )
+    if any(output.prop.code in TEXTURE_CODES for output in result.outputs) and result.group != "single":
+        scale += " The texture was modelled by its additive log-ratios; the means of its fractions sum to 100 %."
+    if result.depths:
+        depth_note = " Every horizon is a sample, with the middle of its depth as a feature."
+    units = ", ".join(dict.fromkeys(output.prop.unit for output in result.outputs))
+    words = " ".join(
+        f"{skill_sentence(each)} {interval_sentence(each.calibrated or each.spatial)}" for each in result.outputs[:1]
+    )
+    if len(result.outputs) > 1:
+        words = " ".join(f"{each.prop.title}: {skill_sentence(each)}" for each in result.outputs)
     return (
-        f"Quantile regression forest of {lower_first(result.subject)} ({result.prop.unit}), trained on"
-        f" {len(result.table)} samples with {len(result.encoding.covariates)} covariates.{depth_note}{scale}"
-        f" {skill_sentence(result)} {interval_sentence(result.spatial)}"
+        f"Quantile regression forest of {lower_first(result.subject)} ({units}), trained on"
+        f" {len(result.table)} samples with {len(result.encoding.covariates)} covariates.{depth_note}{scale} {words}"
     )
 
 

@@ -2,59 +2,90 @@
 
 import math
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.grids import parse_crs
 from cup4soil.products import Period
-from cup4soil.properties import SoilProperty, property_codes, soil_property
+from cup4soil.properties import TEXTURE_CODES, SoilProperty, property_codes, soil_property
 from producers.samples import TEXTURE_TOLERANCE_PERCENT, SampleSpec, TargetSpec
 
 _LARGEST_STORED = 32_767
 _FINEST_FACTOR = 1000
 # Wide enough for any laboratory's figure, and finite, as JSON has no infinity.
 _ANY_VALUE = (-1e12, 1e12)
+_MOST_TARGETS, _MOST_DEPTHS, _MOST_TRIALS = 12, 20, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A column to learn from, its unit, and the property it holds where that is a known one."""
+
+    column: str
+    unit: str
+    property_code: str | None
 
 
 class TrainRequest(BaseModel):
     """Samples, where in their table what stands, what to learn from, and how.
 
-    Without ``property_code`` the model is of a property named after the target column, in ``unit`` and
-    without a range to check. ``depth`` is what the horizons are brought to; without depth columns it
-    states what the samples are of. ``texture`` names the columns of sand, silt and clay where their
-    names do not tell. ``period`` is when the samples were taken.
+    ``target``, ``unit`` and ``property_code`` are one each, or several in pairs: properties learnt together by one
+    forest; clay, silt and sand as a texture. Without ``property_code`` the model is of a property named after the
+    target column, in ``unit`` and without a range to check. ``depth`` is what the horizons are brought to; without
+    depth columns it states what the samples are of. Of several ``depths`` each gets a model of its own, or with
+    ``three_d`` all are mapped by one that learns from every horizon, with depth as a feature. ``texture`` names the
+    columns of sand, silt and clay where their names do not tell. ``log_targets`` are the columns whose logarithm is
+    modelled, all with ``log``. ``ordered`` names classes whose numbers have an order,
+    ``computed`` declares covariates computed of others, ``grid`` is a raster to take the grid of.
+    ``block_size`` is in metres, ``period`` when the samples were taken.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     samples: Path
-    target: str
-    unit: str
+    target: str | tuple[str, ...]
+    unit: str | tuple[str, ...]
     x: str
     y: str
     crs: str
-    property_code: str | None = None
+    property_code: str | tuple[str, ...] | None = None
     id: str | None = None
     upper: str | None = None
     lower: str | None = None
     depth: Depth | None = None
+    depths: tuple[Depth, ...] = ()
+    three_d: bool = False
     covariates: tuple[Path, ...] = ()
     features: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    ordered: tuple[str, ...] = ()
+    computed: tuple[str, ...] = ()
+    grid: Path | None = None
     texture: tuple[str, str, str] | None = None
     texture_tolerance: float = TEXTURE_TOLERANCE_PERCENT
     minimum_coverage: float = 0.5
     log: bool = False
+    log_targets: tuple[str, ...] = ()
     folds: int = 10
     trees: int = 500
+    form: Literal["all", "one"] = "all"
     seed: int = 0
+    tune: int = Field(default=0, ge=0, le=_MOST_TRIALS)
+    decorrelate: float | None = Field(default=None, gt=0, le=1)
+    select: bool = False
+    validation: Literal["blocks", "knndm", "regions"] = "blocks"
+    block_size: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    region_column: str | None = None
+    calibrate: bool = True
+    stratum: str | None = None
     licence: str | None = None
     attribution: str | None = None
     title: str | None = None
@@ -62,33 +93,46 @@ class TrainRequest(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "TrainRequest":
-        if bool(self.covariates) == bool(self.features):
-            given = "both covariates and features are" if self.covariates else "neither covariates nor features are"
-            raise InvalidInput(f"{given} given", "give --covariates or --features")
-        if not 2 <= self.folds <= 100:
-            raise InvalidInput(f"{self.folds} folds", "give 2 to 100")
-        if self.features and self.target in self.features:
-            raise InvalidInput(f"column {self.target!r} is target and feature at once", "leave it out of --features")
-        unknown = set(self.categorical) - set(self.features) if self.features else set()
-        if unknown:
-            raise InvalidInput(f"categorical {min(unknown)!r} is no feature", f"there are {', '.join(self.features)}")
+        _check_sources(self)
+        _check_targets(self)
+        _check_depths(self)
+        _check_validation(self)
         if not 0 < self.minimum_coverage <= 1:
             raise InvalidInput(f"minimum coverage {self.minimum_coverage:g}", "give a share above 0 and at most 1")
         if not 0 < self.texture_tolerance <= 50:
             raise InvalidInput(f"texture tolerance {self.texture_tolerance:g} %", "give percent above 0, such as 1")
         return self
 
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The columns to learn from, in order."""
+        columns, units, codes = _several(self.target), _several(self.unit), _several(self.property_code)
+        given = codes or (None,) * len(columns)
+        return tuple(Target(*each) for each in zip(columns, units, given, strict=True))
+
+    @property
+    def each_depth(self) -> tuple["TrainRequest", ...]:
+        """A request for each model: one for each of several depths, unless one model is for all."""
+        if self.three_d or not self.depths:
+            return (self,)
+        return tuple(self.model_copy(update={"depth": depth, "depths": ()}) for depth in self.depths)
+
     def sample_spec(self) -> SampleSpec:
         """How the table of samples is to be read.
 
         Raises:
-            InvalidInput: when property, unit or CRS are unknown.
+            InvalidInput: when a property, unit or CRS is unknown.
         """
-        target = TargetSpec(column=self.target, property=requested_property(self), unit=self.unit)
+        targets = tuple(
+            TargetSpec(column=each.column, property=requested_property(each), unit=each.unit) for each in self.targets
+        )
+        whole = self.depth
+        if self.three_d:
+            whole = Depth(min(d.upper_cm for d in self.depths), max(d.lower_cm for d in self.depths))
         return SampleSpec(
-            targets=(target,), x=self.x, y=self.y,
-            crs=parse_crs(self.crs), id=self.id, upper=self.upper, lower=self.lower, depth=self.depth,
-            features=self.features, texture=self.texture, texture_tolerance=self.texture_tolerance,
+            targets=targets, x=self.x, y=self.y, crs=parse_crs(self.crs), id=self.id, upper=self.upper,
+            lower=self.lower, depth=whole, depths_as_rows=self.three_d, features=self.features,
+            texture=self.texture or _texture_columns(self.targets), texture_tolerance=self.texture_tolerance,
             minimum_coverage=self.minimum_coverage,
         )  # fmt: skip
 
@@ -97,28 +141,103 @@ class TrainRequest(BaseModel):
 
         Licence and attribution of the samples count too; they are part of their source's identity.
         """
-        left_out = {"samples", "covariates", "title", "licence", "attribution", "depth"}
+        left_out = {"samples", "covariates", "grid", "title", "licence", "attribution", "depth", "depths"}
         stated = self.model_dump(mode="json", exclude=left_out)
-        return stated | {"depth": str(self.depth) if self.depth else None}
+        depths = [str(depth) for depth in self.depths]
+        return stated | {"depth": str(self.depth) if self.depth else None, "depths": depths}
 
 
-def requested_property(request: TrainRequest) -> SoilProperty:
+def _several(given: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str) else given
+
+
+def _check_sources(request: TrainRequest) -> None:
+    if bool(request.covariates) == bool(request.features):
+        given = "both covariates and features are" if request.covariates else "neither covariates nor features are"
+        raise InvalidInput(f"{given} given", "give --covariates or --features")
+    if request.features and (request.ordered or request.computed or request.grid):
+        raise InvalidInput("ordered or computed covariates, or a grid, without rasters", "give --covariates")
+    unknown = set(request.categorical) - set(request.features) if request.features else set()
+    if unknown:
+        raise InvalidInput(f"categorical {min(unknown)!r} is no feature", f"there are {', '.join(request.features)}")
+
+
+def _check_targets(request: TrainRequest) -> None:
+    columns, units, codes = _several(request.target), _several(request.unit), _several(request.property_code)
+    if not columns or len(columns) != len(units) or len(codes) not in (0, len(columns)):
+        problem = f"{len(columns)} targets, {len(units)} units and {len(codes)} properties"
+        raise InvalidInput(problem, "give a unit for each target, and a property for each or for none")
+    if len(columns) > _MOST_TARGETS:
+        raise InvalidInput(f"{len(columns)} targets", f"give at most {_MOST_TARGETS}")
+    for names in (columns, codes):
+        if len(set(names)) != len(names):
+            raise InvalidInput(f"a target is given twice: {', '.join(names)}", "give each once")
+    both = [column for column in columns if column in request.features]
+    if both:
+        raise InvalidInput(f"column {both[0]!r} is target and feature at once", "leave it out of --features")
+    unknown = [column for column in request.log_targets if column not in columns]
+    if unknown:
+        raise InvalidInput(f"{unknown[0]!r} is no target", f"there are {', '.join(columns)}")
+    if (request.log or request.log_targets) and len(set(codes) & set(TEXTURE_CODES)) == len(TEXTURE_CODES):
+        logged = [c for c, code in zip(columns, codes, strict=True) if code in TEXTURE_CODES and (
+            request.log or c in request.log_targets)]  # fmt: skip
+        if logged:
+            raise InvalidInput("a texture has log-ratios of its own", "leave --log out for sand, silt and clay")
+
+
+def _check_depths(request: TrainRequest) -> None:
+    if request.depth is not None and request.depths:
+        raise InvalidInput("both a depth and several depths are given", "use one of --depth and --depths")
+    if len(request.depths) > _MOST_DEPTHS:
+        raise InvalidInput(f"{len(request.depths)} depths", f"give at most {_MOST_DEPTHS}")
+    if len(set(request.depths)) != len(request.depths):
+        raise InvalidInput("a depth is given twice", "give each once")
+    if request.three_d and not request.depths:
+        raise InvalidInput("a model in three dimensions has no depths to map", "give --depths, such as 0-5,5-15,15-30")
+    if (request.three_d or request.depths) and not (request.id and request.upper and request.lower):
+        raise InvalidInput("several depths need horizons", "name their columns with --id, --upper and --lower")
+
+
+def _check_validation(request: TrainRequest) -> None:
+    if not 2 <= request.folds <= 100:
+        raise InvalidInput(f"{request.folds} folds", "give 2 to 100")
+    if request.block_size is not None and request.validation != "blocks":
+        raise InvalidInput(f"a block size does not go with validation by {request.validation}", "leave one out")
+    if (request.region_column is not None) != (request.validation == "regions"):
+        raise InvalidInput("validation by regions and a column of regions go together", "give both or none")
+    if request.validation == "knndm" and request.features:
+        raise InvalidInput("knndm needs a map to match", "give --covariates, or validate by blocks")
+    if request.stratum is not None and not request.calibrate:
+        raise InvalidInput("a stratum is for calibration, which is switched off", "leave one out")
+
+
+def _texture_columns(targets: Sequence[Target]) -> tuple[str, str, str] | None:
+    """Sand, silt and clay by the properties of the targets, None unless all three are there."""
+    by_code = {each.property_code: each.column for each in targets}
+    if not set(TEXTURE_CODES) <= set(by_code):
+        return None
+    return by_code["sand"], by_code["silt"], by_code["clay"]
+
+
+def requested_property(target: Target) -> SoilProperty:
     """The property asked for, or a general one named after the target column.
 
     Raises:
         NotFound: when there is no property of the code.
         InvalidInput: when the column's name is that of a known property, or gives no name.
     """
-    if request.property_code is not None:
-        return soil_property(request.property_code)
-    code = re.sub(r"[^a-z0-9]+", "-", request.target.lower()).strip("-")
+    if target.property_code is not None:
+        return soil_property(target.property_code)
+    code = re.sub(r"[^a-z0-9]+", "-", target.column.lower()).strip("-")
     if not code:
-        raise InvalidInput(f"column {request.target!r} gives no name to a map", "give --property")
+        raise InvalidInput(f"column {target.column!r} gives no name to a map", "give --property")
     if code in property_codes():
-        raise InvalidInput(f"column {request.target!r} has the name of a soil property", f"give --property {code}")
+        raise InvalidInput(f"column {target.column!r} has the name of a soil property", f"give --property {code}")
     return SoilProperty(
-        code, request.target, request.unit, request.unit, 1, _ANY_VALUE, {request.unit: 1.0},
-        description=f"Values of the column {request.target}, in {request.unit}.",
+        code, target.column, target.unit, target.unit, 1, _ANY_VALUE, {target.unit: 1.0},
+        description=f"Values of the column {target.column}, in {target.unit}.",
     )  # fmt: skip
 
 

@@ -13,13 +13,13 @@ from cup4soil.methods.forest import ForestParameters, QuantileForest
 from cup4soil.methods.validation import CoverageCurve, Scores
 from cup4soil.products import Verdict
 from cup4soil.properties import SoilProperty
-from cup4soil.soil_models import Transform
+from cup4soil.soil_models import Group
+from cup4soil.soil_outputs import Transform
 from producers.plots import HeldOut
 from producers.samples import SampleReport, SampleTable
 from producers.training_request import TrainRequest
 
 type FoldKind = Literal["random", "blocks", "knndm", "regions"]
-type Group = Literal["single", "texture", "joint"]
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,29 @@ from cup4soil.products import Period
 from cup4soil.settings import Settings
 from producers.composite_request import utc_day
 from producers.jobs import Delivery
-from producers.training import TrainRequest, plan_training
+from producers.training import TrainRequest, plan_trainings
 from service.commands.options import deliver_and_show, json_option, store_option
 
 
 @click.command()
 @click.argument("samples", type=click.Path(path_type=Path))
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--target", required=True, help="Column with the values to learn.")
-@click.option("--property", "property_code", help="Soil property the column holds, such as soc.")
-@click.option("--unit", required=True, help="Unit of the column, such as % or g/kg.")
+@click.option("--target", required=True, multiple=True, help="Column with the values to learn; may be repeated.")
+@click.option(
+    "--property",
+    "property_code",
+    multiple=True,
+    help="Soil property the column holds, such as soc; one for each --target. Clay, silt and sand make a texture.",
+)
+@click.option(
+    "--unit", required=True, multiple=True, help="Unit of the column, such as % or g/kg; one for each --target, or all."
+)
 @click.option("--id", "id_column", help="Column that names the profile.")
 @click.option("--upper", help="Column with the upper depth (cm).")
 @click.option("--lower", help="Column with the lower depth (cm).")
 @click.option("--depth", help="Depth interval to map (cm), such as 0-20.")
+@click.option("--depths", default="", metavar="A-B,...", help="Several depth intervals: a model in MODEL for each.")
+@click.option("--three-d", is_flag=True, help="One model for all --depths: every horizon a sample, depth a feature.")
 @click.option("--x", required=True, help="Column with the easting or longitude.")
 @click.option("--y", required=True, help="Column with the northing or latitude.")
 @click.option("--crs", required=True, help="CRS of the coordinates, such as EPSG:3035.")
@@ -37,6 +46,14 @@ from service.commands.options import deliver_and_show, json_option, store_option
 )
 @click.option("--features", default="", metavar="COL,...", help="Columns to learn from, instead of covariates.")
 @click.option("--categorical", default="", metavar="NAME,...", help="Covariates that hold classes.")
+@click.option("--ordered", default="", metavar="NAME,...", help="Covariates that hold classes with an order.")
+@click.option(
+    "--computed",
+    multiple=True,
+    metavar="SPEC",
+    help="Covariates to compute, such as indices:ndvi,nbr2@SRC or oblique:6.",
+)
+@click.option("--grid", type=click.Path(path_type=Path), help="Raster whose grid the covariates are brought to.")
 @click.option("--texture", metavar="SAND,SILT,CLAY", help="Columns of the texture, where their names do not tell.")
 @click.option(
     "--minimum-coverage", type=float, default=0.5, show_default=True, help="Share of the depth interval to be sampled."
@@ -44,6 +61,33 @@ from service.commands.options import deliver_and_show, json_option, store_option
 @click.option("--sampled", metavar="FIRST/LAST", help="When the samples were taken, as 2018-04-01/2018-10-31.")
 @click.option("--title", help="Title of the model.")
 @click.option("--log", is_flag=True, help="Model the logarithm.")
+@click.option("--log-target", "log_targets", multiple=True, help="Model the logarithm of this --target only.")
+@click.option(
+    "--form",
+    type=click.Choice(["all", "one"]),
+    default="all",
+    show_default=True,
+    help="Quantiles from all samples of the leaves, or from one of each as SoilGrids takes them.",
+)
+@click.option(
+    "--validation",
+    type=click.Choice(["blocks", "knndm", "regions"]),
+    default="blocks",
+    show_default=True,
+    help="Spatial folds: square blocks, folds as far apart as map and samples, or whole regions.",
+)
+@click.option("--block-size", type=float, help="Side of the blocks (m); by default from the samples.")
+@click.option("--region-column", help="Column that names the region, with --validation regions.")
+@click.option(
+    "--calibrate/--no-calibrate",
+    default=True,
+    show_default=True,
+    help="Whether the 90 % interval is calibrated on spatially held-out samples.",
+)
+@click.option("--stratum", help="Categorical covariate whose classes are calibrated on their own.")
+@click.option("--decorrelate", type=float, help="Leave out covariates whose |r| with another is above this (0.85).")
+@click.option("--select", is_flag=True, help="Choose covariates by recursive feature elimination.")
+@click.option("--tune", type=int, default=0, show_default=True, help="Trials of the forest's parameters.")
 @click.option("--licence", help="Licence (SPDX) of the samples; the maps follow it.")
 @click.option("--attribution", help="Whom to credit for the samples.")
 @click.option("--folds", type=int, default=10, show_default=True, help="Folds of the cross-validation.")
@@ -54,31 +98,57 @@ from service.commands.options import deliver_and_show, json_option, store_option
 def train(
     samples: Path,
     model: Path,
+    target: tuple[str, ...],
+    unit: tuple[str, ...],
+    property_code: tuple[str, ...],
     depth: str | None,
+    depths: str,
     id_column: str | None,
     features: str,
     categorical: str,
+    ordered: str,
     texture: str | None,
     sampled: str | None,
     store: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Learn a soil property from SAMPLES (CSV), validate it, and write the folder MODEL."""
+    """Learn soil properties from SAMPLES (a table), validate, and write the folder MODEL.
+
+    Several targets are learnt together by one forest: clay, silt and sand as a texture whose means sum to 100 %,
+    carbon and bulk density for their stock. Of several depths each gets a model of its own in MODEL, unless
+    --three-d makes one model for all.
+    """
     settings = Settings()
     request = TrainRequest(
         samples=samples,
+        target=target[0] if len(target) == 1 else target,
+        unit=unit[0] if len(target) == 1 and len(unit) == 1 else (unit * len(target) if len(unit) == 1 else unit),
+        property_code=(property_code[0] if len(property_code) == 1 else property_code) if property_code else None,
         id=id_column,
         depth=Depth.parse(depth) if depth else None,
+        depths=tuple(Depth.parse(each) for each in _names(depths)),
         features=_names(features),
         categorical=_names(categorical),
-        texture=_names(texture) if texture else None,
+        ordered=_names(ordered),
+        texture=_texture(texture),
         period=_period(sampled) if sampled else None,
         **given,
     )
-    job = plan_training(request, settings)
     told = _samples_as_json if as_json else _samples_in_words
-    deliver_and_show(job, model, store, settings, as_json=as_json, more=told)
+    jobs = plan_trainings(request, settings)
+    for job in jobs:
+        folder = model / str(job.request.depth) if len(jobs) > 1 else model
+        deliver_and_show(job, folder, store, settings, as_json=as_json, more=told)
+
+
+def _texture(text: str | None) -> tuple[str, str, str] | None:
+    if not text:
+        return None
+    names = _names(text)
+    if len(names) != 3:
+        raise InvalidInput(f"--texture {text!r} does not name three columns", "give those of sand, silt and clay")
+    return names[0], names[1], names[2]
 
 
 def _samples_as_json(delivery: Delivery) -> dict[str, Any]:

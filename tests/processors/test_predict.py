@@ -30,7 +30,7 @@ from tests.processors.predict_world import (
 )
 
 ID = "predict-soil-property"
-BANDS = ("mean", "q05", "q50", "q95", "uncertainty", "pi90", "aoa", "di")
+BANDS = ("mean", "q05", "q50", "q95", "q05-raw", "q95-raw", "uncertainty", "pi90", "aoa", "di", "lpd")
 SETTINGS = JobSettings(threads=1)
 TRIANGLE = polygon((500, 100), (1100, 100), (1100, 900))
 
@@ -133,8 +133,8 @@ def test_the_map_is_a_cog_that_says_what_it_holds(desk: Desk, triangle: Job) -> 
         assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         assert set(dataset.dtypes) == {"int16"}
         assert set(dataset.nodatavals) == {-32768}
-        assert dataset.units[:7] == ("g/kg", "g/kg", "g/kg", "g/kg", None, "g/kg", None)
-        np.testing.assert_allclose(dataset.scales, (0.1, 0.1, 0.1, 0.1, 0.01, 0.1, 1, 0.001))
+        assert dataset.units[:9] == (*("g/kg",) * 6, None, "g/kg", None)
+        np.testing.assert_allclose(dataset.scales, (*(0.1,) * 6, 0.01, 0.1, 1, 0.001, 1))
         tags = dataset.tags()
     assert tags["LICENCE"] == "CC-BY-SA-4.0"
     assert "the field team" in tags["ATTRIBUTION"]

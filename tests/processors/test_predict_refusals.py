@@ -111,7 +111,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("something was read")
 
     monkeypatch.setattr(covariate_module.CovariateStack, "read", refuse)
-    monkeypatch.setattr(covariate_module, "file_checksum", refuse)
+    monkeypatch.setattr("cup4soil.rasters.covariate_sources.file_checksum", refuse)
     monkeypatch.setattr("processors.predict_process.loaded_model", refuse)
 
 

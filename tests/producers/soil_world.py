@@ -1,16 +1,25 @@
 """A small landscape with covariates and samples, for the tests of training and prediction."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import rasterio
+from PIL import Image
 from rasterio.transform import from_origin
 
 from cup4soil.depths import Depth
+from cup4soil.products import ProductRecord
 from cup4soil.settings import Settings
+from producers.pages import write_json
+from producers.report_diagnostics import diagnose
+from producers.reporting import report_document
 from producers.training import TrainRequest
+from producers.training_result import TrainingResult
 
 LEFT, TOP, SIZE, CELL = 500_000.0, 5_800_000.0, 60, 20.0
 SETTINGS = Settings(threads=2)
@@ -56,6 +65,20 @@ def make_world(folder: Path) -> World:
     lines += ["bad,20,0,1.0,500700,5799500,0,0", "worse,0,20,< LOD,500700,5799500,0,0"]
     (folder / "samples.csv").write_text("\n".join(lines) + "\n")
     return World(folder / "covariates", folder / "samples.csv")
+
+
+@contextmanager
+def without_plots() -> Iterator[None]:
+    """Trainings whose report has all figures but no drawings, which take longer than these small trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("producers.training.write_report", _figures_only)
+        yield
+
+
+def _figures_only(folder: Path, result: TrainingResult, record: ProductRecord, *, threads: int) -> None:
+    write_json(folder / "report.json", report_document(result, record, diagnose(result, threads)))
+    (folder / "report.html").touch()
+    Image.new("RGB", (8, 8)).save(folder / "overview.png")
 
 
 def write_raster(path: Path, values: Any, crs: str = "EPSG:32633") -> Path:

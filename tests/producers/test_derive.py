@@ -23,7 +23,7 @@ from service.cli import run
 from stac_catalog.store import Store
 from tests.producers.soil_world import SETTINGS, SIZE, World, make_world, write_raster
 
-VALUES = ("mean", "q05", "q50", "q95", "uncertainty", "pi90", "aoa", "di")
+VALUES = ("mean", "q05", "q50", "q95", "uncertainty", "pi90", "aoa", "di", "lpd")
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_error_of_the_function_is_in_the_interval(world: World, model: Path,
 @pytest.mark.usefixtures("joint")
 def test_a_class_map_has_the_probable_class_and_all_probabilities(world: World, model: Path, tmp_path: Path) -> None:
     record = derive(world, model, tmp_path / "texture", "texture-fao")
-    assert [layer.name for layer in record.layers] == ["class", "class-probability", "probability", "aoa", "di"]
+    assert [layer.name for layer in record.layers] == ["class", "class-probability", "probability", "aoa", "di", "lpd"]
     shares = read(tmp_path / "texture", "probability").astype(int)
     chosen, certain = read(tmp_path / "texture", "class")[0], read(tmp_path / "texture", "class-probability")[0]
     known = features(world, load_model(model))[1]

@@ -18,12 +18,13 @@ from cup4soil.progress import Silent
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.soil_maps import predict_block, soil_map_layers
 from cup4soil.soil_models import load_model
+from cup4soil.soil_predictions import block_size
 from producers.jobs import deliver
-from producers.prediction import PredictJob, PredictRequest, plan_prediction
+from producers.prediction import PredictRequest, plan_prediction
 from producers.training import plan_training
-from tests.producers.soil_world import CELL, LEFT, SETTINGS, SIZE, TOP, World, make_world, write_raster
+from tests.producers.soil_world import CELL, LEFT, SETTINGS, SIZE, TOP, World, make_world, without_plots, write_raster
 
-LAYERS = ("mean", "q05", "q50", "q95", "uncertainty", "pi90", "aoa", "di")
+LAYERS = ("mean", "q05", "q50", "q95", "q05-raw", "q95-raw", "uncertainty", "pi90", "aoa", "di", "lpd")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def model(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "model"
-    deliver(plan_training(world.request(attribution="the field team"), SETTINGS), folder, None, Silent())
+    with without_plots():
+        deliver(plan_training(world.request(attribution="the field team"), SETTINGS), folder, None, Silent())
     return folder
 
 
@@ -77,9 +79,16 @@ def test_every_layer_holds_what_the_forest_says(world: World, model: Path, layer
     features, unseen = loaded.description.encoding.encode(cells[known])
     expected = loaded.forest.predict(features, (0.05, 0.5, 0.95))
     index = loaded.applicability.dissimilarity(features)
-    for name, values in zip(("mean", "q05", "q50", "q95"), (expected.mean, *expected.quantiles), strict=True):
-        assert np.abs(layers[name].ravel()[known] - values * 10).max() <= 0.5 + 1e-9
+    low, mid, high = expected.quantiles
+    (calibration,) = loaded.calibrations
+    assert calibration is not None
+    down, up = calibration.apply(low, mid, high)
+    raw = {"mean": expected.mean, "q05-raw": low, "q50": mid, "q95-raw": high}
+    for name, values in {**raw, "q05": np.maximum(down, 0), "q95": up}.items():
+        assert np.abs(layers[name].ravel()[known] - values * 10).max() <= 0.5 + 1e-9, name
     np.testing.assert_allclose(layers["di"].ravel()[known][~unseen], index[~unseen] * 1000, atol=0.51)
+    scaled = loaded.applicability.dissimilarity_and_density(features)[1]
+    np.testing.assert_array_equal(layers["lpd"].ravel()[known], np.where(unseen, -32768, scaled))
     np.testing.assert_array_equal(
         layers["aoa"].ravel()[known], (index <= np.float32(loaded.applicability.threshold)) & ~unseen
     )
@@ -92,7 +101,7 @@ def test_missing_covariates_are_missing_in_every_layer(layers: dict[str, np.ndar
         nodata = 255 if name == "aoa" else -32768
         missing = layers[name] == nodata
         assert missing[~valid].all()
-        if name not in ("uncertainty", "di"):
+        if name not in ("uncertainty", "di", "lpd"):
             assert not missing[valid].any()
 
 
@@ -142,25 +151,18 @@ def test_the_record_tells_model_samples_and_limits(soil_map: Path, model: Path) 
     assert re.fullmatch(r"soc-0-20cm-[0-9a-f]{12}", record.id)
 
 
-class SmallBlocks(PredictJob):
-    block_size = 17  # type: ignore[assignment]
-
-
 def test_neither_blocks_nor_threads_change_a_pixel(
-    world: World, model: Path, layers: dict[str, np.ndarray], tmp_path: Path
+    world: World, model: Path, layers: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_prediction(PredictRequest(model=model, covariates=(world.covariates,)), SETTINGS)
-    fields = {each.name: getattr(plan, each.name) for each in dataclasses.fields(plan)}
-    job = SmallBlocks(**fields | {"settings": SETTINGS.model_copy(update={"threads": 1})})
-    (tmp_path / "out").mkdir()
-    job.run(tmp_path / "out", Silent())
+    monkeypatch.setattr("producers.prediction_run.block_size", lambda *_: 17)
+    predict(model, world, tmp_path / "out", settings=SETTINGS.model_copy(update={"threads": 1}))
     for name, values in stored(tmp_path / "out").items():
         np.testing.assert_array_equal(values, layers[name], err_msg=name)
 
 
 def test_a_block_alone_gives_the_pixels_of_the_map(world: World, model: Path, layers: dict[str, np.ndarray]) -> None:
     stack = CovariateStack.open([world.covariates])
-    block = predict_block(load_model(model), stack.read(Window(10, 20, 7, 9)), threads=1)
+    block = predict_block(load_model(model), stack.read(Window(10, 20, 7, 9)), threads=1)["soc"]
     for name in LAYERS:
         np.testing.assert_array_equal(block[name], layers[name][10:17, 20:29], err_msg=name)
 
@@ -173,11 +175,8 @@ def test_a_rerun_gives_the_same_bytes_and_id(world: World, model: Path, soil_map
 
 
 def test_the_blocks_keep_to_the_memory_set(world: World, model: Path) -> None:
-    request = PredictRequest(model=model, covariates=(world.covariates,))
-    sizes = [
-        plan_prediction(request, SETTINGS.model_copy(update={"block_memory_mib": mib})).block_size
-        for mib in (32, 128, 100_000)
-    ]
+    loaded = load_model(model)
+    sizes = [block_size(loaded, 1, SETTINGS.model_copy(update={"block_memory_mib": mib})) for mib in (32, 128, 100_000)]
     assert sizes[0] < sizes[1] < sizes[2] == 2048
 
 
@@ -323,7 +322,7 @@ def test_the_period_is_the_one_given(world: World, model: Path, tmp_path: Path) 
     assert not any("time of training" in note for note in record.limitations)
 
 
-def test_an_interrupted_run_leaves_nothing(world: World, model: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_no_map(world: World, model: Path, tmp_path: Path) -> None:
     class Interrupted(Silent):
         def step(self, title: str, total: int) -> Any:
             raise KeyboardInterrupt
@@ -331,7 +330,10 @@ def test_an_interrupted_run_leaves_nothing(world: World, model: Path, tmp_path: 
     job = plan_prediction(PredictRequest(model=model, covariates=(world.covariates,)), SETTINGS)
     with pytest.raises(KeyboardInterrupt):
         deliver(job, tmp_path / "maps" / "m", None, Interrupted())
-    assert list((tmp_path / "maps").iterdir()) == []
+    # What was computed stays for the next run; nothing looks like a map.
+    assert all(path.name.startswith(".cup4soil-run-") for path in (tmp_path / "maps").iterdir())
+    deliver(job, tmp_path / "maps" / "m", None, Silent())
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["m"]
 
 
 # Parts
@@ -340,9 +342,10 @@ def test_an_interrupted_run_leaves_nothing(world: World, model: Path, tmp_path: 
 def test_a_property_without_natural_zero_says_so() -> None:
     from cup4soil.properties import soil_property
 
-    layers = soil_map_layers(soil_property("phh2o"), None)
+    layers = soil_map_layers(soil_property("phh2o"), None, calibrated=True)
     assert "no natural zero" in layers["uncertainty"].description
     assert tuple(layers) == LAYERS
+    assert set(LAYERS) - set(soil_map_layers(soil_property("phh2o"), None)) == {"q05-raw", "q95-raw"}
 
 
 def test_a_median_of_zero_has_no_relative_uncertainty(model: Path) -> None:
@@ -351,12 +354,14 @@ def test_a_median_of_zero_has_no_relative_uncertainty(model: Path) -> None:
     loaded = load_model(model)
 
     class NearZero:
-        def predict(self, features: Any, quantiles: Any, *, threads: int) -> Prediction:
+        def predict_all(self, features: Any, quantiles: Any, *, threads: int) -> tuple[Prediction, ...]:
             n = features.shape[0]
-            return Prediction(np.full(n, 4000.0), np.array([[-0.04], [0.04], [4000.0]]).repeat(n, axis=1))
+            return (Prediction(np.full(n, 4000.0), np.array([[-0.04], [0.04], [4000.0]]).repeat(n, axis=1)),)
 
-    object.__setattr__(loaded, "forest", NearZero())
-    block = predict_block(loaded, np.full((4, 1, 2), 2, np.float32))
+    raw = loaded.description.outputs[0].model_copy(update={"calibrated": False})
+    description = loaded.description.model_copy(update={"outputs": (raw,)})
+    changed = dataclasses.replace(loaded, forest=NearZero(), calibrations=(None,), description=description)  # type: ignore[arg-type]
+    block = predict_block(changed, np.full((4, 1, 2), 2, np.float32))["soc"]
     assert block["q05"].tolist() == block["q50"].tolist() == [[0, 0]]
     assert block["q95"].tolist() == block["pi90"].tolist() == [[32767, 32767]]
     assert block["uncertainty"].tolist() == [[-32768, -32768]]

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from cup4soil.methods.features import Encoding
 from cup4soil.products import ProductRecord
 from cup4soil.progress import Silent
 from cup4soil.properties import SoilProperty
-from cup4soil.soil_models import ARRAYS_FILE, DESCRIPTION_FILE, Transform, load_model
+from cup4soil.soil_models import ARRAYS_FILE, DESCRIPTION_FILE, load_model
+from cup4soil.soil_outputs import Transform
 from producers.coordinates import metric_coordinates, unit_name
 from producers.jobs import deliver
 from producers.prediction import PredictRequest, plan_prediction
 from producers.training import plan_training
 from producers.training_request import with_factor
-from tests.producers.soil_world import SETTINGS, World, make_world
+from tests.producers.soil_world import SETTINGS, World, make_world, without_plots
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +32,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("world"))
 
 
-def train(world: World, folder: Path, **changes: Any) -> ProductRecord:
-    return deliver(plan_training(world.request(**changes), SETTINGS), folder, None, Silent()).record
+def train(world: World, folder: Path, *, plots: bool = False, **changes: Any) -> ProductRecord:
+    with nullcontext() if plots else without_plots():
+        return deliver(plan_training(world.request(**changes), SETTINGS), folder, None, Silent()).record
 
 
 @pytest.fixture(scope="module")
 def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "model"
-    train(world, folder, log=True)
+    train(world, folder, plots=True, log=True)
     return folder
 
 
@@ -101,8 +104,8 @@ def test_the_record_tells_origin_quality_and_limits(trained: Path) -> None:
     assert (record.kind, record.collection, record.property_code, record.depth) == ("model", "models", "soc", "0-20cm")
     assert {source.role for source in record.sources} == {"samples", "covariate"}
     supports = {measure.support for measure in record.quality if measure.name == "RMSE"}
-    assert len(supports) == 2
-    assert any(support.startswith("3-fold cross-validation, spatial blocks of") for support in supports)
+    assert len(supports) == 3
+    assert sum(support.startswith("3-fold cross-validation, spatial blocks of") for support in supports) == 2
     assert {m.name for m in record.quality} >= {"RMSE", "ME", "MEC", "CCC", "PICP90", "RMSE (scale modelled)"}
     assert any("time of training" in note for note in record.limitations)
     assert any("model" in document.roles for document in record.documents)
@@ -140,14 +143,14 @@ def test_names_and_units_are_text_in_the_report(world: World, tmp_path: Path) ->
     table = world.samples.read_text().replace("oc", r"<script>$\x$", 1)
     odd = World(world.covariates, tmp_path / "<i>$s$.csv")
     odd.samples.write_text(table)
-    train(odd, tmp_path / "m", target=r"<script>$\x$", property_code=None, unit="$g", trees=5)
+    train(odd, tmp_path / "m", target=r"<script>$\x$", property_code=None, unit="$g", trees=5, plots=True)
     page = lxml.html.parse(str(tmp_path / "m" / "report.html")).getroot()
     assert not page.xpath("//script | //i")
     assert r"predicted <script>$\x$ ($g)" in page.text_content()
 
 
 def test_a_second_training_gives_the_same_bytes(world: World, trained: Path, tmp_path: Path) -> None:
-    train(world, tmp_path / "again", log=True)
+    train(world, tmp_path / "again", plots=True, log=True)
     for name in ("model.npz", "model.json", "report.json", "report.html", "overview.png"):
         assert (tmp_path / "again" / name).read_bytes() == (trained / name).read_bytes(), name
 
@@ -180,7 +183,8 @@ def test_another_data_policy_makes_another_model_and_map(world: World, tmp_path:
     open_policy = SETTINGS.model_copy(update={"data_policy": "CC-BY-4.0"})
     job = plan_training(world.request(trees=5), open_policy)
     assert job.id != plan_training(world.request(trees=5), SETTINGS).id
-    deliver(job, tmp_path / "open", None, Silent())
+    with without_plots():
+        deliver(job, tmp_path / "open", None, Silent())
     request = PredictRequest(model=tmp_path / "open", covariates=(world.covariates,))
     ids = {plan_prediction(request, SETTINGS).id, plan_prediction(request, open_policy).id}
     assert len(ids) == 2
@@ -203,8 +207,9 @@ def test_features_from_the_table_train_a_model(world: World, tmp_path: Path) -> 
 def test_a_column_without_property_code_gives_a_general_property(world: World, tmp_path: Path) -> None:
     record = train(world, tmp_path / "m", property_code=None, upper=None, lower=None, depth=None, id=None, trees=15)
     model = load_model(tmp_path / "m")
-    assert (model.collection, record.property_code) == ("oc", None)
-    assert (model.soil_property.unit, model.soil_property.factor) == ("%", 1000)
+    assert (model.description.codes, record.property_code) == (("oc",), None)
+    prop = model.output().soil_property.to_property()
+    assert (prop.unit, prop.factor) == ("%", 1000)
 
 
 @pytest.mark.parametrize(("largest", "factor"), [(3.2, 1000), (40, 100), (400, 10), (32_767, 1), (0.0, 1000)])
@@ -327,10 +332,13 @@ def edit(folder: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "has format version 2; this version reads 1"),
+        ({"format_version": 1}, "has format version 1; this version reads 2; train the model again"),
         ({"features": ["height"]}, "its features do not follow from its covariates"),
-        ({"transform": {"name": "ln"}}, "ln needs a positive floor"),
-        ({"transform": {"name": "exec"}}, "transform.name"),
+        ({"outputs": []}, "outputs"),
+        ({"depths_cm": [[0, 5]]}, "its features do not follow from its covariates"),
+        ({"depth_cm": [20, 0]}, "depth 20-0 cm is no interval"),
+        ({"stratum": "height"}, "its stratum 'height' is none of its classes"),
+        ({"form": "one"}, "its forest is not of the form 'one'"),
         ({"covariates": []}, "covariates"),
         ({"id": "model-other"}, "it holds model-other"),
         ({"arrays_checksum": "sha256:00"}, "is not the file that model.json describes"),
@@ -345,6 +353,33 @@ def test_a_contradicting_description_is_refused(
     folder = damaged(trained, tmp_path)
     edit(folder, **changes)
     with pytest.raises(InvalidInput, match=re.escape(message)):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"transform": {"name": "ln"}}, "ln needs a positive floor"),
+        ({"transform": {"name": "exec"}}, "transform.name"),
+        ({"calibrated": "maybe"}, "calibrated"),
+        ({"verdict": "no-skill"}, "verdict no-skill contradicts"),
+    ],
+)
+def test_a_contradicting_output_is_refused(
+    trained: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    folder = damaged(trained, tmp_path)
+    (output,) = json.loads((folder / DESCRIPTION_FILE).read_text())["outputs"]
+    edit(folder, outputs=[output | changes])
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        load_model(folder)
+
+
+def test_a_property_told_twice_or_without_its_column_is_refused(trained: Path, tmp_path: Path) -> None:
+    folder = damaged(trained, tmp_path)
+    (output,) = json.loads((folder / DESCRIPTION_FILE).read_text())["outputs"]
+    edit(folder, outputs=[output, output | {"calibrated": False}])
+    with pytest.raises(InvalidInput, match="it reports a property twice"):
         load_model(folder)
 
 
