@@ -33,6 +33,7 @@ def product_item(record: ProductRecord, folder: Path, settings: Settings, resolv
 
     Raises:
         OSError: when a file of the product cannot be read.
+        InvalidInput: when the description of a model is damaged.
     """
     item = pystac.Item(
         id=record.id,
@@ -46,7 +47,7 @@ def product_item(record: ProductRecord, folder: Path, settings: Settings, resolv
     )
     for key, asset in product_assets(record, folder).items():
         item.add_asset(key, asset)
-    describe_model(item, record)
+    describe_model(item, record, folder)
     item.links.extend(_links(record, resolve))
     item.stac_extensions = _declared(item)
     return item

@@ -148,7 +148,7 @@ def test_page_shows_the_map_with_licence_and_warning(visit):
 def test_map_without_skill_says_so(visit):
     page = visit(CLAY)
     page.wait_for_selector("#no-skill", state="visible")
-    assert "no better than the mean" in page.locator("#no-skill").inner_text()
+    assert "better than the mean of all samples" in page.locator("#no-skill").inner_text()
     assert NO_SKILL in page.locator("#about").inner_text()
     assert NO_SKILL_NOTE in page.locator("#about").inner_text()
     page.locator("#subject").select_option("soc")
