@@ -38,6 +38,7 @@ from stac_catalog.iso_elements import (
 )
 from stac_catalog.iso_quality import data_quality
 from stac_catalog.lineage import abstract, simulation_notice
+from stac_catalog.places import Places
 
 # What the record is about, in the terms of MD_ScopeCode.
 _SCOPES = {
@@ -59,21 +60,26 @@ _VOCABULARIES = {
 }
 
 
-def iso_record(record: ProductRecord, settings: Settings) -> bytes:
-    """The metadata record of a product as an XML file; files are named relative to it.
+def iso_record(record: ProductRecord, settings: Settings, places: Places | None = None) -> bytes:
+    """The metadata record of a product as an XML file; see :func:`iso_element`."""
+    root = iso_element(record, settings, places)
+    document: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
+    return document
+
+
+def iso_element(record: ProductRecord, settings: Settings, places: Places | None = None) -> Node:
+    """The metadata record of a product; files are named relative to it where no ``places`` tell where they are.
 
     Raises:
         InvalidInput: when a text holds characters that XML cannot.
     """
     try:
-        root = _metadata(record, settings)
+        return _metadata(record, settings, places)
     except ValueError as error:
         raise InvalidInput(f"metadata of {record.id}: {error}", "use texts without control characters") from error
-    document: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
-    return document
 
 
-def _metadata(record: ProductRecord, settings: Settings) -> Node:
+def _metadata(record: ProductRecord, settings: Settings, places: Places | None) -> Node:
     scope = _SCOPES[record.kind]
     return node(
         "gmd:MD_Metadata",
@@ -91,7 +97,7 @@ def _metadata(record: ProductRecord, settings: Settings) -> Node:
         _reference_system(record),
         _identification(record, settings),
         *contents(record),
-        _distribution(record),
+        _distribution(record, places),
         data_quality(record, scope),
         attributes={"xsi:schemaLocation": _SCHEMA},
     )
@@ -280,14 +286,15 @@ def _extent(record: ProductRecord) -> Node:
     return node("gmd:extent", node("gmd:EX_Extent", box, node("gmd:temporalElement", times)))
 
 
-def _distribution(record: ProductRecord) -> Node:
+def _distribution(record: ProductRecord, places: Places | None) -> Node:
+    folder = "./" if places is None else places.folder(record)
     # Reports beside the layers are no form in which the data come.
     formats = ["Cloud Optimized GeoTIFF"] if record.layers else [each.media_type for each in record.documents]
-    online = [_online(f"./{layer.file}", layer.title, "download") for layer in record.layers]
+    online = [_online(f"{folder}{layer.file}", layer.title, "download") for layer in record.layers]
     for document in record.documents:
         function = "information" if "metadata" in document.roles else "download"
-        online.append(_online(f"./{document.file}", document.title, function))
-    online.append(_online(f"./{record.id}.json", "STAC item", "information"))
+        online.append(_online(f"{folder}{document.file}", document.title, function))
+    online.append(_online(f"{folder}{record.id}.json", "STAC item", "information"))
     options = node("gmd:MD_DigitalTransferOptions", *(node("gmd:onLine", each) for each in online))
     distribution = node(
         "gmd:MD_Distribution",
