@@ -19,7 +19,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from cup4soil.errors import InvalidInput, InvalidSamples
@@ -190,7 +189,7 @@ def _nearest_in_other_folds(points: _Floats, folds: NDArray[Any]) -> _Floats:
     distance = np.empty(points.shape[0])
     for fold in np.unique(folds):
         held = folds == fold
-        distance[held] = cKDTree(points[~held]).query(points[held])[0]
+        distance[held] = PointIndex.of(points[~held]).measure(points[held], -1.0)[0]
     return distance
 
 
