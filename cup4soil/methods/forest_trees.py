@@ -216,7 +216,7 @@ class Leaves:
         """Number of draws per leaf."""
         return np.add.reduceat(self.count, self.start[:-1], dtype=np.int64)
 
-    @cached_property
+    @property
     def leaf_of_entry(self) -> NDArray[np.intp]:
         """The leaf of each element of ``row``."""
         return np.repeat(np.arange(self.start.size - 1), np.diff(self.start))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from cup4soil.methods.forest_trees import Leaves, Trees
 
 # Weights of one pixel sum to at most this, the largest 32-bit integer.
 _FULL_WEIGHT = 2**31 - 1
+_ENTRIES_AT_ONCE = 2**20
 _MOST_ENTRIES = 2**32 - 2 * COPIED
 
 type _Floats = NDArray[np.float64]
@@ -86,12 +88,12 @@ class LeafValues:
         mean = leaves.means(values)
         distinct, rank = np.unique(values, return_inverse=True)
         if leaves.kept is not None:
-            entries = _words(rank[leaves.kept], np.ones(leaves.kept.size, np.int64))
+            entries = _with_spare([_words(rank[leaves.kept], np.ones(leaves.kept.size, np.int64))])
             return cls(distinct, np.empty(0, np.uint32), entries, trees.count, mean, 1, trees.count)
         unit = _FULL_WEIGHT // trees.count
         start, entries = _weighted(leaves, rank, unit)
         most = int(np.maximum.reduceat(np.diff(start), trees.tree_leaf[:-1]).sum())
-        return cls(distinct, start.astype(np.uint32), entries, most, mean, unit, trees.count)
+        return cls(distinct, start, entries, most, mean, unit, trees.count)
 
     def wanted(self, quantiles: Sequence[float]) -> Wanted:
         """Where to look for ``quantiles``.
@@ -109,24 +111,42 @@ class LeafValues:
 
 
 def _words(level: NDArray[np.intp], weight: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Entries as :mod:`cup4soil.methods.forest_quantiles` reads them, and its spare ones."""
-    if level.size > _MOST_ENTRIES:
-        raise LimitExceeded(f"{level.size} values in the leaves", "take fewer trees or samples, or the form 'one'")
-    words = (weight.astype(np.uint64) << np.uint64(32)) | level.astype(np.uint64)
-    return np.append(words, np.zeros(COPIED, np.uint64))
+    """Entries as :mod:`cup4soil.methods.forest_quantiles` reads them."""
+    return (weight.astype(np.uint64) << np.uint64(32)) | level.astype(np.uint64)
 
 
-def _weighted(leaves: Leaves, rank: NDArray[np.intp], unit: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """Start of each leaf's entries, and the entries: one for each distinct value in a leaf."""
-    leaf = leaves.leaf_of_entry
-    level = rank[leaves.row]
+def _with_spare(entries: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    size = sum(each.size for each in entries)
+    if size > _MOST_ENTRIES:
+        raise LimitExceeded(f"{size} values in the leaves", "take fewer trees or samples, or the form 'one'")
+    return np.concatenate([*entries, np.zeros(COPIED, np.uint64)])
+
+
+def _weighted(leaves: Leaves, rank: NDArray[np.intp], unit: int) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
+    """Start of each leaf's entries, and the entries; some leaves at a time, which bounds the memory needed."""
+    bounds = np.searchsorted(leaves.start, np.arange(0, leaves.row.size, _ENTRIES_AT_ONCE))
+    bounds = np.append(np.unique(bounds), leaves.start.size - 1)
+    parts = [_weighted_part(leaves, rank, unit, first, end) for first, end in pairwise(bounds.tolist()) if end > first]
+    sizes, entries = zip(*parts, strict=True)
+    start = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
+    return start.astype(np.uint32), _with_spare(list(entries))
+
+
+def _weighted_part(
+    leaves: Leaves, rank: NDArray[np.intp], unit: int, first: int, end: int
+) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+    """Number of entries of each leaf from ``first`` to ``end``, and the entries: one for each distinct value."""
+    held = slice(leaves.start[first], leaves.start[end])
+    leaf = np.repeat(np.arange(end - first), np.diff(leaves.start[first : end + 1]))
+    level = rank[leaves.row[held]]
     order = np.lexsort((level, leaf))
-    leaf, level, count = leaf[order], level[order], leaves.count[order].astype(np.int64)
-    size = leaves.sizes[leaf]
-    reached = np.cumsum(count) - (np.cumsum(leaves.sizes) - leaves.sizes)[leaf]
+    leaf, level, count = leaf[order], level[order], leaves.count[held][order].astype(np.int64)
+    sizes = leaves.sizes[first:end]
+    size = sizes[leaf]
+    reached = np.cumsum(count) - (np.cumsum(sizes) - sizes)[leaf]
     share = (2 * unit * reached + size) // (2 * size)
     last = np.append((np.diff(leaf) != 0) | (np.diff(level) != 0), True)
     leaf, level, share = leaf[last], level[last], share[last]
-    first = np.append(True, np.diff(leaf) != 0)
-    entries = _words(level, share - np.where(first, 0, np.roll(share, 1)))
-    return np.append(np.flatnonzero(first), leaf.size), entries
+    begins = np.append(True, np.diff(leaf) != 0)
+    weight = share - np.where(begins, 0, np.roll(share, 1))
+    return np.bincount(leaf), _words(level, weight)

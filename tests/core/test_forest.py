@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from quantile_forest import RandomForestQuantileRegressor
 from sklearn.ensemble import RandomForestRegressor
 
-from cup4soil.errors import InvalidInput, InvalidSamples
-from cup4soil.methods import forest_importance
+from cup4soil.errors import InvalidInput, InvalidSamples, LimitExceeded
+from cup4soil.methods import forest_importance, forest_values
 from cup4soil.methods.forest import ForestParameters, QuantileForest
 from cup4soil.methods.forest_importance import OutOfBag
 from cup4soil.methods.forest_kernels import BLOCK, ordered
@@ -74,6 +74,25 @@ def test_mean_and_quantiles_equal_brute_force(sample, min_leaf, max_depth, trees
         np.testing.assert_array_equal(quantile, expected)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.integers(8, 90), trees=st.integers(1, 9), min_leaf=st.integers(1, 4), ties=st.integers(0, 3),
+    taus=st.lists(st.integers(1, 998), min_size=1, max_size=5), seed=st.integers(0, 1000),
+)  # fmt: skip
+def test_any_small_forest_equals_brute_force(n, trees, min_leaf, ties, taus, seed):
+    x, _ = table(n, 3, seed)
+    y = np.round(np.random.default_rng(seed).normal(size=n), ties)
+    y[0] += 1
+    parameters = ForestParameters(trees=trees, min_leaf=min_leaf, seed=seed)
+    wanted = [tau / 999 for tau in taus]
+    weights = brute_force_weights(sklearn_forest(parameters).fit(x, y), x, x)
+    found = QuantileForest.fit(x, y, None, parameters, measure_importance=False).predict(x, wanted)
+    order = np.argsort(y)
+    cumulative = np.cumsum(weights[:, order], axis=1)
+    for tau, quantile in zip(wanted, found.quantiles, strict=True):
+        np.testing.assert_array_equal(quantile, y[order][np.argmax(cumulative >= tau - 1e-8, axis=1)])
+
+
 def test_mean_on_the_modelled_scale_is_that_of_sklearn(sample, forest, reference):
     at = table(500, 5, seed=2)[0]
     np.testing.assert_allclose(forest.predict_modelled(at).mean, reference.predict(at), rtol=1e-12)
@@ -112,6 +131,34 @@ def test_leaves_equal_sklearn_at_the_thresholds_themselves(forest, reference):
     nudged = [np.nextafter(x, np.float32(to)) for to in (-np.inf, np.inf)]
     for rows in (x, *nudged):
         assert_same_leaves(forest, reference, rows)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 63, 64, 65, BLOCK - 1, BLOCK, BLOCK + 1])
+def test_leaves_equal_sklearn_for_any_number_of_rows(forest, reference, rows):
+    assert_same_leaves(forest, reference, table(rows, 5, seed=rows)[0])
+
+
+@given(arrays(np.float32, 8, elements=st.floats(width=32, allow_nan=False)))
+def test_ordered_integers_compare_as_the_numbers_do(values):
+    codes = ordered(values)
+    np.testing.assert_array_equal(codes[:, None] > codes, values[:, None] > values)
+    np.testing.assert_array_equal(codes[:, None] == codes, values[:, None] == values)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 100])
+def test_leaf_values_made_in_parts_are_the_same(sample, monkeypatch, at_once):
+    whole = QuantileForest.fit(*sample, None, PARAMETERS, measure_importance=False)._on_target[0]
+    monkeypatch.setattr(forest_values, "_ENTRIES_AT_ONCE", at_once)
+    parts = QuantileForest.fit(*sample, None, PARAMETERS, measure_importance=False)._on_target[0]
+    assert parts.entries.tobytes() == whole.entries.tobytes()
+    assert parts.start.tobytes() == whole.start.tobytes()
+
+
+def test_more_values_than_can_be_addressed_are_refused(sample, monkeypatch):
+    monkeypatch.setattr(forest_values, "_MOST_ENTRIES", 1000)
+    forest = QuantileForest.fit(*sample, None, PARAMETERS, measure_importance=False)
+    with pytest.raises(LimitExceeded, match="values in the leaves"):
+        forest.predict(sample[0])
 
 
 def assert_same_leaves(forest: QuantileForest, reference: RandomForestRegressor, x: np.ndarray) -> None:
@@ -301,74 +348,3 @@ def test_predicting_wrongly_is_refused(forest):
     for tau in (0.0, 1.0, np.nan):
         with pytest.raises(InvalidInput, match="quantiles"):
             forest.predict(np.ones((3, 5)), [tau])
-
-
-def test_a_stored_forest_predicts_the_same(forest, tmp_path):
-    np.savez(tmp_path / "forest.npz", **forest.to_arrays())
-    with np.load(tmp_path / "forest.npz", allow_pickle=False) as stored:
-        back = QuantileForest.from_arrays(stored)
-    at = table(100, 5, seed=12)[0]
-    assert back.parameters == forest.parameters
-    assert back.predict(at).quantiles.tobytes() == forest.predict(at).quantiles.tobytes()
-    assert back.predict_modelled(at).mean.tobytes() == forest.predict_modelled(at).mean.tobytes()
-
-
-DAMAGE = {
-    "a child outside its tree": ("left", 0, 10**6),
-    "a child before its parent": ("left", 1, 0),
-    "a circle": ("left", 0, 0),
-    "a feature out of range": ("feature", 0, 5),
-    "a negative feature": ("feature", 0, -2),
-    "a split made a leaf": ("feature", 0, -1),
-    "a threshold that is nan": ("threshold", 0, np.nan),
-    "a row out of range": ("leaf_row", 0, 180),
-    "a negative row": ("leaf_row", 0, -1),
-    "a count of zero": ("leaf_count", 0, 0),
-    "a huge count": ("leaf_count", 0, 2**31 - 1),
-    "another tree": ("tree_start", 1, 3),
-    "a falling tree start": ("tree_start", 1, -3),
-    "a leaf past the end": ("leaf_start", -1, 10**9),
-    "an empty leaf": ("leaf_start", 1, 0),
-    "an infinite target": ("target", 0, np.inf),
-    "a reported nan": ("reported", 0, np.nan),
-    "more trees than there are": ("parameters", 0, 61),
-    "impossible parameters": ("parameters", 2, 7.0),
-    "a form that is none": ("parameters", 5, 2.0),
-    "half a form": ("parameters", 5, 0.5),
-    "an infinite importance": ("importance", 0, np.inf),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_forest_is_refused(forest, damage):
-    name, at, value = DAMAGE[damage]
-    stored = {key: array.copy() for key, array in forest.to_arrays().items()}
-    stored[name][at] = value
-    with pytest.raises(InvalidInput, match="inconsistent"):
-        QuantileForest.from_arrays(stored)
-
-
-@pytest.mark.parametrize("name", QuantileForest.fit(*table(20, 2), None, ForestParameters(trees=1)).to_arrays())
-def test_arrays_that_are_missing_short_or_of_another_type_are_refused(forest, name):
-    stored = forest.to_arrays()
-    for changed in (stored[name][:-1], stored[name].astype(np.float16), stored[name][:, None], stored[name][:0]):
-        with pytest.raises(InvalidInput):
-            QuantileForest.from_arrays({**stored, name: changed})
-    with pytest.raises(InvalidInput, match=f"no array '{name}'"):
-        QuantileForest.from_arrays({key: array for key, array in stored.items() if key != name})
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.data())
-def test_whatever_integers_are_altered_a_forest_that_loads_stays_in_bounds(forest, data):
-    stored = {key: array.copy() for key, array in forest.to_arrays().items()}
-    name = data.draw(st.sampled_from(["tree_start", "feature", "left", "leaf_start", "leaf_row", "leaf_count"]))
-    array = stored[name]
-    where = data.draw(st.integers(0, array.size - 1))
-    array[where] = data.draw(st.integers(-3, 400) | st.integers(-(2**31), 2**31 - 1))
-    try:
-        back = QuantileForest.from_arrays(stored)
-    except InvalidInput:
-        return
-    found = back.predict(table(16, 5, seed=13)[0])
-    assert np.isin(found.quantiles, back.reported).all()

@@ -162,17 +162,17 @@ def test_one_row_per_leaf_with_few_trees(sample, trees):
 
 def test_the_row_kept_is_one_of_the_draws_of_its_leaf_each_as_likely_as_the_other():
     x, y = np.zeros((12, 1)), np.arange(12.0)
-    forest = QuantileForest.fit(x, y, None, ForestParameters(trees=4000, form="one"), measure_importance=False)
+    forest = QuantileForest.fit(x, y, None, ForestParameters(trees=1200, form="one"), measure_importance=False)
     leaves = forest.leaves
-    assert leaves.sizes.tolist() == [12] * 4000
-    position = np.searchsorted(leaves.leaf_of_entry * 12 + leaves.row, np.arange(4000) * 12 + leaves.kept)
+    assert leaves.sizes.tolist() == [12] * 1200
+    position = np.searchsorted(leaves.leaf_of_entry * 12 + leaves.row, np.arange(1200) * 12 + leaves.kept)
     assert (leaves.row[position] == leaves.kept).all()
     # A row drawn c times of 12 is kept c times out of 12.
     for times in (1, 2, 3):
         among = np.add.reduceat(leaves.count == times, leaves.start[:-1]) * times / 12
         share, expected = np.mean(leaves.count[position] == times), among.mean()
-        assert share == pytest.approx(expected, abs=4 * np.sqrt(expected / 4000))
-    assert np.bincount(leaves.kept, minlength=12).min() > 4000 / 12 * 0.75
+        assert share == pytest.approx(expected, abs=4 * np.sqrt(expected / 1200))
+    assert np.bincount(leaves.kept, minlength=12).min() > 1200 / 12 * 0.6
 
 
 def test_the_forms_share_their_trees_and_the_seed_fixes_the_rows_kept(sample, forest, kept, at):
