@@ -29,7 +29,7 @@ NO_SKILL_NOTE = (
 MEC_LOWER_END = "MEC, lower end of its 90 % interval"
 LEAST_MEC = 0.05
 type Verdict = Literal["skill", "no-skill"]
-type ProductKind = Literal["composite", "index", "thresholds", "soil-map", "model", "samples"]
+type ProductKind = Literal["composite", "index", "thresholds", "terrain", "soil-map", "model", "samples"]
 type SourceRole = Literal["scene", "samples", "covariate", "model", "threshold", "land-cover", "composite", "index"]
 
 

@@ -15,8 +15,7 @@ from cup4soil.rasters.overview import read_overview
 from producers.terrain_request import TerrainRequest, valley_scales
 
 COLLECTION = "terrain"
-# Like an index: a product that says nothing of soil by itself.
-KIND: ProductKind = "index"
+KIND: ProductKind = "terrain"
 OVERVIEW = Document(
     name="overview", title="Relief in shaded light", file="overview.png", media_type="image/png", roles=("overview",)
 )

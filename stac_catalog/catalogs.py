@@ -21,12 +21,17 @@ _TITLES: dict[ProductKind, str] = {
     "composite": "Bare-soil composites",
     "index": "Extremes of the bare-soil index",
     "thresholds": "Thresholds of the bare-soil index",
+    "terrain": "Terrain",
     "soil-map": "Soil maps",
     "model": "Models of soil properties",
     "samples": "Soil samples",
 }
 # Only what is true of every product of the kind; what an item holds and how good it is, it says itself.
 _DESCRIPTIONS: dict[ProductKind, str] = {
+    "terrain": (
+        "Covariates made of digital elevation models: slope, curvature, position, flow and valley bottoms. Each item "
+        "states its elevation model and how it was made."
+    ),
     "composite": (
         "Reflectance of bare soil from Sentinel-2 scenes, with statistics of the observations in which the soil was "
         "bare and of all valid ones. Each item states its period, its scenes and its limitations."

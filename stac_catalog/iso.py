@@ -45,14 +45,12 @@ _SCOPES = {
     "composite": "dataset",
     "index": "dataset",
     "thresholds": "dataset",
+    "terrain": "dataset",
     "soil-map": "dataset",
     "samples": "dataset",
     "model": "model",
 }
 _SCHEMA = f"{NAMESPACES['gmx']} http://schemas.opengis.net/iso/19139/20070417/gmx/gmx.xsd"
-_NO_ACCESS_LIMITS = "http://inspire.ec.europa.eu/metadata-codelist/LimitationsOnPublicAccess/noLimitations"
-_GEMET = ("GEMET - INSPIRE themes, version 1.0", "http://www.eionet.europa.eu/gemet/inspire_themes", date(2008, 6, 1))
-_SOIL_THEME = "http://inspire.ec.europa.eu/theme/so"
 _VOCABULARIES = {
     "http://inspire.ec.europa.eu/codelist/SoilDerivedObjectParameterNameValue": "INSPIRE soil parameter names",
     "http://w3id.org/glosis/model/codelists": "GloSIS physico-chemical property codes",
@@ -89,7 +87,7 @@ def _metadata(record: ProductRecord, settings: Settings, places: Places | None) 
         text("gmd:parentIdentifier", record.collection),
         code("gmd:hierarchyLevel", "MD_ScopeCode", scope),
         None if scope == "dataset" else text("gmd:hierarchyLevelName", scope),
-        _responsible("gmd:contact", settings, "pointOfContact"),
+        responsible("gmd:contact", settings, "pointOfContact"),
         day("gmd:dateStamp", record.created),
         text("gmd:metadataStandardName", "ISO 19115:2003/19139"),
         text("gmd:metadataStandardVersion", "1.0"),
@@ -101,27 +99,6 @@ def _metadata(record: ProductRecord, settings: Settings, places: Places | None) 
         data_quality(record, scope),
         attributes={"xsi:schemaLocation": _SCHEMA},
     )
-
-
-def _responsible(tag: str, settings: Settings, role: str) -> Node:
-    email = settings.contact_email
-    address = node(
-        "gmd:CI_Address",
-        text("gmd:electronicMailAddress", email) if email else absent("gmd:electronicMailAddress", "missing"),
-    )
-    online = _online(settings.contact_url, settings.organisation, "information") if settings.contact_url else None
-    contact = node(
-        "gmd:CI_Contact",
-        node("gmd:address", address),
-        node("gmd:onlineResource", online) if online is not None else None,
-    )
-    party = node(
-        "gmd:CI_ResponsibleParty",
-        text("gmd:organisationName", settings.organisation),
-        node("gmd:contactInfo", contact),
-        code("gmd:role", "CI_RoleCode", role),
-    )
-    return node(tag, party)
 
 
 def _grid(record: ProductRecord) -> Node | None:
@@ -188,7 +165,7 @@ def _identification(record: ProductRecord, settings: Settings) -> Node:
         text("gmd:abstract", abstract(record)),
         *(text("gmd:credit", credit) for credit in record.attribution),
         code("gmd:status", "MD_ProgressCode", "completed"),
-        _responsible("gmd:pointOfContact", settings, "pointOfContact"),
+        responsible("gmd:pointOfContact", settings, "pointOfContact"),
         *_keywords(record),
         *_constraints(record),
         _representation(record),
@@ -210,26 +187,17 @@ def _representation(record: ProductRecord) -> Node | None:
 
 
 def _keywords(record: ProductRecord) -> Iterator[Node]:
-    title, address, published = _GEMET
-    yield _keyword_group([anchor("gmd:keyword", _SOIL_THEME, "Soil")], anchor("gmd:title", address, title), published)
+    yield soil_theme()
     known = _property(record)
     for prefix, vocabulary in _VOCABULARIES.items():
         terms = [term for term in known.terms if term.startswith(prefix)] if known else []
         if known and terms:
             words = [anchor("gmd:keyword", term, known.title) for term in terms]
-            yield _keyword_group(words, anchor("gmd:title", prefix, vocabulary), None)
+            yield keyword_group(words, anchor("gmd:title", prefix, vocabulary), None)
     free = [*record.keywords, *(["simulated"] if record.simulated else [])]
     free += [NO_SKILL] if record.verdict == "no-skill" else []
     if free:
-        yield _keyword_group([text("gmd:keyword", word) for word in free], None, None)
-
-
-def _keyword_group(words: list[Node], thesaurus: Node | None, published: date | None) -> Node:
-    name = None
-    if thesaurus is not None:
-        name = node("gmd:thesaurusName", node("gmd:CI_Citation", thesaurus, date_of("publication", published)))
-    keywords = node("gmd:MD_Keywords", *words, code("gmd:type", "MD_KeywordTypeCode", "theme"), name)
-    return node("gmd:descriptiveKeywords", keywords)
+        yield keyword_group([text("gmd:keyword", word) for word in free], None, None)
 
 
 def _property(record: ProductRecord) -> SoilProperty | None:
@@ -239,30 +207,8 @@ def _property(record: ProductRecord) -> SoilProperty | None:
 def _constraints(record: ProductRecord) -> Iterator[Node]:
     limits = [*record.limitations, *([simulation_notice(record)] if record.simulated else [])]
     if limits:
-        yield _constraint("gmd:MD_Constraints", *(text("gmd:useLimitation", limit) for limit in limits))
-    url = licence_url(record.licence)
-    open_to_all = anchor("gmd:otherConstraints", _NO_ACCESS_LIMITS, "no limitations to public access")
-    yield _constraint(
-        "gmd:MD_LegalConstraints",
-        code("gmd:accessConstraints", "MD_RestrictionCode", "otherRestrictions"),
-        # Only a public licence tells that access is open.
-        absent("gmd:otherConstraints", "unknown") if url is None else open_to_all,
-    )
-    licence = (
-        text("gmd:otherConstraints", record.licence)
-        if url is None
-        else anchor("gmd:otherConstraints", url, record.licence)
-    )
-    yield _constraint(
-        "gmd:MD_LegalConstraints",
-        code("gmd:useConstraints", "MD_RestrictionCode", "license"),
-        code("gmd:useConstraints", "MD_RestrictionCode", "otherRestrictions"),
-        licence,
-    )
-
-
-def _constraint(tag: str, *content: Node) -> Node:
-    return node("gmd:resourceConstraints", node(tag, *content))
+        yield constraint("gmd:MD_Constraints", *(text("gmd:useLimitation", limit) for limit in limits))
+    yield from licence_constraints(record.licence)
 
 
 def _resolution(record: ProductRecord) -> Node | None:
@@ -290,32 +236,17 @@ def _distribution(record: ProductRecord, places: Places | None) -> Node:
     folder = "./" if places is None else places.folder(record)
     # Reports beside the layers are no form in which the data come.
     formats = ["Cloud Optimized GeoTIFF"] if record.layers else [each.media_type for each in record.documents]
-    online = [_online(f"{folder}{layer.file}", layer.title, "download") for layer in record.layers]
+    links = [online(f"{folder}{layer.file}", layer.title, "download") for layer in record.layers]
     for document in record.documents:
         function = "information" if "metadata" in document.roles else "download"
-        online.append(_online(f"{folder}{document.file}", document.title, function))
-    online.append(_online(f"{folder}{record.id}.json", "STAC item", "information"))
-    options = node("gmd:MD_DigitalTransferOptions", *(node("gmd:onLine", each) for each in online))
+        links.append(online(f"{folder}{document.file}", document.title, function))
+    links.append(online(f"{folder}{record.id}.json", "STAC item", "information"))
+    if places is not None:
+        links.append(online(places.coverage(record), "OGC API Coverages", "download"))
+    options = node("gmd:MD_DigitalTransferOptions", *(node("gmd:onLine", each) for each in links))
     distribution = node(
         "gmd:MD_Distribution",
-        *(_format(name) for name in dict.fromkeys(formats)),
+        *(data_format(name) for name in dict.fromkeys(formats)),
         node("gmd:transferOptions", options),
     )
     return node("gmd:distributionInfo", distribution)
-
-
-def _format(name: str) -> Node:
-    return node(
-        "gmd:distributionFormat",
-        node("gmd:MD_Format", text("gmd:name", name), absent("gmd:version", "inapplicable")),
-    )
-
-
-def _online(address: str, name: str, function: str) -> Node:
-    return node(
-        "gmd:CI_OnlineResource",
-        node("gmd:linkage", node("gmd:URL", address)),
-        text("gmd:protocol", "WWW:LINK-1.0-http--link"),
-        text("gmd:name", name),
-        code("gmd:function", "CI_OnLineFunctionCode", function),
-    )
