@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from uuid import uuid4
 
-from cup4soil.errors import LimitExceeded
+from cup4soil.errors import InvalidInput, LimitExceeded
 from cup4soil.progress import Silent
 from processors.jobs.errors import Busy, JobFailed, ResultNotReady
 from processors.jobs.folders import JobFolders, size_of
@@ -39,13 +39,15 @@ class Desk:
             Busy: when too much is waiting already.
         """
         chosen = process(process_id)
-        request = ExecuteRequest.parse(body, chosen.description)
+        request = ExecuteRequest.parse(body, chosen.description, self._settings.callback_hosts)
         plan = chosen.plan(self._store, self._settings, request.inputs)
         if plan.cells > self._settings.job_cells:
             raise LimitExceeded(
                 f"an area of {plan.cells} cells is larger than the limit of {self._settings.job_cells}",
                 "choose a smaller area",
             )
+        if request.subscriber is not None and not as_job:
+            raise InvalidInput("subscriber is for jobs", "send the header 'Prefer: respond-async', or leave it out")
         if as_job:
             return self._queue.submit(process_id, request.to_dict(), client)
         if plan.cells > self._settings.sync_cells:

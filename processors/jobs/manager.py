@@ -42,7 +42,7 @@ class QueueManager(BaseManager):  # type: ignore[misc]
         super().__init__(dict(manager_def))
         self.is_async = True
         self.supports_subscribing = False
-        declare_conformance()
+        declare_conformance(callbacks=bool(self._settings.callback_hosts))
 
     @cached_property
     def _settings(self) -> JobSettings:
@@ -146,16 +146,18 @@ def results_address(base: str, results: Results, name: str) -> str:
     return f"{base.rstrip('/')}/results/{results.job_id}/{name}"
 
 
-def declare_conformance() -> None:
-    """Have pygeoapi name what this manager adds (dismiss) and not what it leaves out (callbacks).
+def declare_conformance(*, callbacks: bool) -> None:
+    """Have pygeoapi name what this manager adds (dismiss), and callbacks only where the operator allows hosts.
 
     pygeoapi has one list for all managers, which it reads for every answer.
     """
     known = processes_api.CONFORMANCE_CLASSES
-    if _CONFORMANCE + "dismiss" not in known:
-        known.append(_CONFORMANCE + "dismiss")
-    if _CONFORMANCE + "callback" in known:
-        known.remove(_CONFORMANCE + "callback")
+    for name, offered in (("dismiss", True), ("callback", callbacks)):
+        uri = _CONFORMANCE + name
+        if offered and uri not in known:
+            known.append(uri)
+        elif not offered and uri in known:
+            known.remove(uri)
 
 
 class _Refused(ProcessorExecuteError):  # type: ignore[misc]

@@ -1,12 +1,13 @@
 """The body of an execute request, checked against what the process describes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from cup4soil.errors import InvalidInput
+from processors.jobs.callbacks import parse_subscriber
 
-_MEMBERS = frozenset({"inputs", "outputs", "response"})
+_MEMBERS = frozenset({"inputs", "outputs", "response", "subscriber"})
 # GeoJSON needs ten; what is nested without end would exhaust whoever writes it down again.
 _DEEPEST = 50
 _QUALIFIERS = frozenset({"value", "mediaType", "encoding", "schema", "format"})
@@ -23,9 +24,10 @@ class ExecuteRequest:
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Transmission | None] | None = None
     response: Literal["document", "raw"] | None = None
+    subscriber: Mapping[str, str] | None = None
 
     @classmethod
-    def parse(cls, body: object, description: Mapping[str, Any]) -> Self:
+    def parse(cls, body: object, description: Mapping[str, Any], callback_hosts: Sequence[str] = ()) -> Self:
         """Read the body of a request for the process of this description.
 
         Raises:
@@ -33,8 +35,6 @@ class ExecuteRequest:
         """
         if not isinstance(body, Mapping):
             raise InvalidInput("the request is no JSON object", 'send {"inputs": {...}}')
-        if "subscriber" in body:
-            raise InvalidInput("callbacks (subscriber) are not offered", "ask for the job's status instead")
         _check_depth(body, 0)
         _refuse_unknown("member", set(body) - _MEMBERS, _MEMBERS)
         inputs = body.get("inputs", {})
@@ -45,7 +45,8 @@ class ExecuteRequest:
         if response not in (None, "document", "raw"):
             raise InvalidInput("response is neither document nor raw", "choose one, or leave it out")
         values = {name: _value(name, given) for name, given in inputs.items()}
-        return cls(values, _outputs(body.get("outputs"), description["outputs"]), response)
+        subscriber = parse_subscriber(body["subscriber"], callback_hosts) if "subscriber" in body else None
+        return cls(values, _outputs(body.get("outputs"), description["outputs"]), response, subscriber)
 
     @property
     def is_raw(self) -> bool:
@@ -57,12 +58,13 @@ class ExecuteRequest:
     def to_dict(self) -> dict[str, Any]:
         """As the queue keeps it; see :meth:`of_dict`."""
         outputs = None if self.outputs is None else dict(self.outputs)
-        return {"inputs": dict(self.inputs), "outputs": outputs, "response": self.response}
+        kept = {"inputs": dict(self.inputs), "outputs": outputs, "response": self.response}
+        return kept if self.subscriber is None else kept | {"subscriber": dict(self.subscriber)}
 
     @classmethod
     def of_dict(cls, kept: Mapping[str, Any]) -> Self:
         """What :meth:`to_dict` gave."""
-        return cls(kept["inputs"], kept["outputs"], kept["response"])
+        return cls(kept["inputs"], kept["outputs"], kept["response"], kept.get("subscriber"))
 
 
 def _check_depth(value: object, depth: int) -> None:

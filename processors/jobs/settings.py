@@ -18,6 +18,9 @@ class JobSettings(Settings):
         description="Address under which clients see the service; without it that of each request,"
         " and below /ogc in part the one listened on.",
     )
+    callback_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts (host, host:port or http://host:port) that jobs may call back, as JSON list."
+    )
     sync_cells: int = Field(default=250_000, ge=1, description="Largest area answered at once (cells).")
     job_cells: int = Field(default=25_000_000, ge=1, description="Largest area of one job (cells).")
     sync_at_once: int = Field(

@@ -17,9 +17,13 @@ from threading import Event
 from typing import Any
 
 from cup4soil.errors import StoreError, writing
+from processors.jobs.callbacks import Callbacks
+from processors.jobs.documents import status_info
 from processors.jobs.failures import Failure
 from processors.jobs.folders import LOG_FILE, JobFolders, size_of
 from processors.jobs.queue import Claim, Queue
+from processors.jobs.requests import ExecuteRequest
+from processors.jobs.results import Results
 from processors.jobs.settings import JobSettings
 
 _LOGGER = logging.getLogger(__name__)
@@ -44,7 +48,11 @@ def run_worker(store: Path, settings: JobSettings, stop: Event) -> None:
 
     The calling thread must stay alive while this runs: the kernel ends the child with the thread that began it.
     """
-    worker = _Worker(store.absolute(), settings, stop)
+    with closing(_Worker(store.absolute(), settings, stop)) as worker:
+        _run(worker, stop)
+
+
+def _run(worker: "_Worker", stop: Event) -> None:
     swept = -_SWEEP_S
     while not stop.is_set():
         try:
@@ -91,6 +99,10 @@ class _Worker:
         self._stop = stop
         self._queue = Queue(store, settings)
         self._folders = JobFolders(self._queue.folder)
+        self._callbacks = Callbacks(settings.callback_hosts)
+
+    def close(self) -> None:
+        self._callbacks.close()
 
     def sweep(self) -> None:
         self._folders.sweep(self._queue)
@@ -102,6 +114,7 @@ class _Worker:
             return False
         job = claim.job
         _LOGGER.info("%s begun, attempt %d", job.process, job.attempts, extra={"job": job.id})
+        self._tell(job.id, "inProgressUri")
         with self._folders.attempt(job.id) as folder:
             state = _State()
             with self._child(claim, folder) as child:
@@ -141,12 +154,33 @@ class _Worker:
         """Tell the queue how it ended."""
         id_ = claim.job.id
         if isinstance(end, Failure):
-            self._queue.fail(claim, end)
-        elif end == "released":
-            self._queue.release(claim)
+            event = "failedUri" if self._queue.fail(claim, end) else None
         elif end == "done":
-            self._queue.finish(claim, size=size_of(folder), publish=lambda: self._folders.publish(id_, folder))
+            done = self._queue.finish(claim, size=size_of(folder), publish=lambda: self._folders.publish(id_, folder))
+            event = "successUri" if done else None
+        else:
+            event = None
+            if end == "released":
+                self._queue.release(claim)
+        if event is not None:
+            self._tell(id_, event)
         _LOGGER.info("%s", end, extra={"job": id_})
+
+    def _tell(self, id_: str, event: str) -> None:
+        """Call the client back where it wants that: with the results of a job that succeeded, else with its status."""
+        job = self._queue.get(id_)
+        subscriber = job.request.get("subscriber")
+        if subscriber is None:
+            return
+        request = ExecuteRequest.of_dict(job.request)
+        base = (self._settings.public_url or "").rstrip("/")
+        body = status_info(job, f"{base}/ogc")
+        if event == "successUri":
+            results = Results(
+                id_, request, self._folders.results(job), lambda name: self._folders.result_file(job, name)
+            )
+            body = results.document(lambda name: f"{base}/results/{id_}/{name}")
+        self._callbacks.tell(id_, subscriber, event, body)
 
     @contextmanager
     def _child(self, claim: Claim, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
