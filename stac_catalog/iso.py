@@ -13,7 +13,6 @@ from lxml import etree
 
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import parse_crs
-from cup4soil.licences import licence_url
 from cup4soil.products import NO_SKILL, Extent, ProductRecord
 from cup4soil.properties import SoilProperty, property_codes, soil_property
 from cup4soil.settings import Settings
@@ -22,7 +21,6 @@ from stac_catalog.iso_contents import contents
 from stac_catalog.iso_elements import (
     NAMESPACES,
     Node,
-    absent,
     anchor,
     boolean,
     code,
@@ -35,6 +33,15 @@ from stac_catalog.iso_elements import (
     number,
     period,
     text,
+)
+from stac_catalog.iso_parts import (
+    constraint,
+    data_format,
+    keyword_group,
+    licence_constraints,
+    online,
+    responsible,
+    soil_theme,
 )
 from stac_catalog.iso_quality import data_quality
 from stac_catalog.lineage import abstract, simulation_notice
@@ -51,10 +58,15 @@ _SCOPES = {
     "model": "model",
 }
 _SCHEMA = f"{NAMESPACES['gmx']} http://schemas.opengis.net/iso/19139/20070417/gmx/gmx.xsd"
-_VOCABULARIES = {
-    "http://inspire.ec.europa.eu/codelist/SoilDerivedObjectParameterNameValue": "INSPIRE soil parameter names",
-    "http://w3id.org/glosis/model/codelists": "GloSIS physico-chemical property codes",
-    "http://aims.fao.org/aos/agrovoc": "AGROVOC",
+# With the day or year since which they are public: of the regulation that brought the code list (EU 1253/2013), of the
+# paper on the ontology (Palma et al. 2024, arXiv:2403.16778), of the first edition of the thesaurus.
+_VOCABULARIES: dict[str, tuple[str, date | int]] = {
+    "http://inspire.ec.europa.eu/codelist/SoilDerivedObjectParameterNameValue": (
+        "INSPIRE soil parameter names",
+        date(2013, 10, 21),
+    ),
+    "http://w3id.org/glosis/model/codelists": ("GloSIS physico-chemical property codes", 2024),
+    "http://aims.fao.org/aos/agrovoc": ("AGROVOC", 1982),
 }
 
 
@@ -189,11 +201,11 @@ def _representation(record: ProductRecord) -> Node | None:
 def _keywords(record: ProductRecord) -> Iterator[Node]:
     yield soil_theme()
     known = _property(record)
-    for prefix, vocabulary in _VOCABULARIES.items():
+    for prefix, (vocabulary, published) in _VOCABULARIES.items():
         terms = [term for term in known.terms if term.startswith(prefix)] if known else []
         if known and terms:
             words = [anchor("gmd:keyword", term, known.title) for term in terms]
-            yield keyword_group(words, anchor("gmd:title", prefix, vocabulary), None)
+            yield keyword_group(words, anchor("gmd:title", prefix, vocabulary), published)
     free = [*record.keywords, *(["simulated"] if record.simulated else [])]
     free += [NO_SKILL] if record.verdict == "no-skill" else []
     if free:

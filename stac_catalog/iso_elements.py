@@ -10,6 +10,7 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "gmd": "http://www.isotc211.org/2005/gmd",
     "gco": "http://www.isotc211.org/2005/gco",
     "gmx": "http://www.isotc211.org/2005/gmx",
+    "srv": "http://www.isotc211.org/2005/srv",
     "gml": "http://www.opengis.net/gml/3.2",
     "xlink": "http://www.w3.org/1999/xlink",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
@@ -84,12 +85,12 @@ def number(value: float) -> str:
     return repr(float(value))
 
 
-def day(tag: str, when: date) -> Node:
-    """Property with a day."""
-    return node(tag, node("gco:Date", f"{when:%Y-%m-%d}"))
+def day(tag: str, when: date | int) -> Node:
+    """Property with a day, or a year of which no more is known."""
+    return node(tag, node("gco:Date", f"{when:04d}" if isinstance(when, int) else f"{when:%Y-%m-%d}"))
 
 
-def date_of(kind: str, when: date | None) -> Node:
+def date_of(kind: str, when: date | int | None) -> Node:
     """Date of a citation: creation, publication or revision; unknown without ``when``."""
     if when is None:
         return absent("gmd:date", "unknown")

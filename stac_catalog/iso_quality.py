@@ -9,6 +9,7 @@ from cup4soil.products import LEAST_MEC, MEC_LOWER_END, NO_SKILL_NOTE, Measure, 
 from stac_catalog.iso_elements import (
     Node,
     absent,
+    anchor,
     boolean,
     code_value,
     date_of,
@@ -25,6 +26,7 @@ _INSPIRE_RULES = (
     "Commission Regulation (EU) No 1089/2010 of 23 November 2010 implementing Directive 2007/2/EC of the European "
     "Parliament and of the Council as regards interoperability of spatial data sets and services"
 )
+_INSPIRE_RULES_ADDRESS = "http://data.europa.eu/eli/reg/2010/1089"
 _INSPIRE_RULES_PUBLISHED = date(2010, 12, 8)
 # Support of a figure that tells how many cells have a value, such as "1024 observed cells".
 _CELLS = re.compile(r"\d+ (\w+ )?cells\b")
@@ -51,7 +53,7 @@ def data_quality(record: ProductRecord, scope: str) -> Node:
             ),
             *reports,
             _skill(record),
-            _conformance(),
+            conformance(),
             _lineage(record),
         ),
     )
@@ -108,10 +110,12 @@ def _skill(record: ProductRecord) -> Node | None:
     )
 
 
-def _conformance() -> Node:
+def conformance() -> Node:
     """Conformance to INSPIRE's rules on interoperability, which nobody has evaluated."""
     citation = node(
-        "gmd:CI_Citation", text("gmd:title", _INSPIRE_RULES), date_of("publication", _INSPIRE_RULES_PUBLISHED)
+        "gmd:CI_Citation",
+        anchor("gmd:title", _INSPIRE_RULES_ADDRESS, _INSPIRE_RULES),
+        date_of("publication", _INSPIRE_RULES_PUBLISHED),
     )
     result = node(
         "gmd:DQ_ConformanceResult",

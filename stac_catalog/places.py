@@ -46,6 +46,10 @@ class Places:
         """The product's preview, which not every product has."""
         return self.file(record, THUMBNAIL_FILE)
 
+    def coverage(self, record: ProductRecord) -> str:
+        """The coverage of the product's collection at the OGC APIs."""
+        return f"{self.ogc}collections/{quote(record.collection)}/coverage"
+
     @property
     def catalog(self) -> str:
         """The root of the static catalog."""
