@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import Bounds
 from cup4soil.indicator_types import Floats, Indicator
@@ -29,7 +30,8 @@ class DeriveRequest(BaseModel):
     """A model, an indicator, covariates and where to map, as in :class:`PredictRequest`.
 
     ``rasters``: inputs that enter cell by cell, by name. ``parameters`` of the formula; what is not given has its
-    default. ``seed`` of the deviates that stand for the formula's own error.
+    default. ``depth`` is one of the model's, its only one without. ``seed`` of the deviates that stand for the
+    formula's own error.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +44,8 @@ class DeriveRequest(BaseModel):
     bbox: Bounds | None = None
     bbox_crs: str = "EPSG:4326"
     aoi: Path | None = None
+    depth: Depth | None = None
+    grid: Path | None = None
     period: Period | None = None
     title: str | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -59,7 +63,7 @@ class DeriveRequest(BaseModel):
     @property
     def prediction(self) -> PredictRequest:
         """The same map, of the model's own property."""
-        names = ("model", "covariates", "bbox", "bbox_crs", "aoi", "period", "title")
+        names = ("model", "covariates", "bbox", "bbox_crs", "aoi", "grid", "period", "title")
         return PredictRequest(**{name: getattr(self, name) for name in names})
 
 
@@ -99,7 +103,7 @@ def plan_derivation(request: DeriveRequest, settings: Settings) -> DerivedMapPla
     """Load the model, derive the indicator for its training samples and plan the map; nothing is predicted yet.
 
     Raises:
-        NotFound: when the model, a covariate, a raster or the indicator is missing.
+        NotFound: when the model, a covariate, a raster, a depth or the indicator is missing.
         InvalidInput: when the model does not predict the inputs jointly, or an argument cannot be used.
         InvalidSamples: when training samples have no value of the indicator.
         InvalidRaster: when a raster has the wrong number of bands.
@@ -111,16 +115,17 @@ def plan_derivation(request: DeriveRequest, settings: Settings) -> DerivedMapPla
     model = load_model(request.model)
     rows = model_rows(model)
     demand_inputs(asked, frozenset(rows))
-    depth = model.interval()
+    depth = model.interval(request.depth)
     values = asked.settings(request.parameters, None if depth is None else depth.thickness_cm)
     _demand_parameters(asked, request, values)
     rasters = {name: _raster(asked, name, path) for name, path in request.rasters.items()}
     plan = plan_map(
         model,
-        CovariateStack.open(request.covariates, computed=declarations(model.description.signature)),
+        CovariateStack.open(request.covariates, computed=declarations(model.description.signature), grid=request.grid),
         request.prediction.area,
         settings,
         code=model.description.codes[0],
+        depth=depth,
         period=request.period,
         title=request.title,
     )

@@ -15,17 +15,21 @@ from cup4soil.errors import InvalidRaster
 from cup4soil.indicator_types import Factors, Floats
 from cup4soil.methods.forest import QUANTILES, Prediction, QuantileForest
 from cup4soil.methods.leaf_draws import DRAWS
-from cup4soil.products import Algorithm, Layer, ProductRecord
+from cup4soil.products import NO_SKILL_NOTE, Algorithm, Layer, ProductRecord
 from cup4soil.progress import Progress
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.soil_maps import Stored, map_layers, predict_block
-from cup4soil.soil_models import UNDATED, SoilModel
+from cup4soil.soil_models import SoilModel
 from cup4soil.soil_outputs import OutputDescription, PropertyDescription, Transform
 from cup4soil.soil_predictions import SoilMapPlan, read_covariates
 from producers.derive_layers import class_integers, class_layers
 from producers.derive_rows import Derivation
 
 _VERSION = "1.0"
+_UNCALIBRATED = (
+    "The 90 % interval is that of the forest: the calibration of the properties it follows from does not carry over"
+    " to it."
+)
 _APPLICABILITY_LAYERS = ("aoa", "di", "lpd")
 
 
@@ -145,10 +149,7 @@ def derived_model(model: SoilModel, derivation: Derivation) -> SoilModel:
     indicator = derivation.indicator
     inputs = [each for each in model.description.outputs if each.code in (*indicator.inputs, *indicator.optional)]
     error = f"Error of the formula: {indicator.error_text}."
-    told = (
-        *indicator.limits,
-        *(note if note == UNDATED else f"Of the model of its inputs: {note}" for note in model.record.limitations),
-    )
+    told = (*indicator.limits, *_of_inputs(inputs), *([] if indicator.formula is None else [_UNCALIBRATED]))
     output = OutputDescription(
         soil_property=PropertyDescription.of(indicator.prop),
         column=", ".join(each.column for each in inputs),
@@ -158,19 +159,28 @@ def derived_model(model: SoilModel, derivation: Derivation) -> SoilModel:
         verdict="no-skill" if any(each.verdict == "no-skill" for each in inputs) else None,
         limitations=told,
     )
-    description = model.description.model_copy(update={"outputs": (output,), "limitations": ()})
+    description = model.description.model_copy(update={"outputs": (output,)})
     record = model.record.model_copy(
         update={
             "abstract": f"{indicator.prop.description} Derived from {', '.join(indicator.inputs)}:"
             f" {indicator.expression}. {error}",
             "property_code": indicator.code,
             "quality": (),
-            "limitations": told,
+            "limitations": (*told, *model.description.limitations),
         }
     )
     # An indicator that has only classes has no values; one column keeps the shape.
     forest = derivation.of_values or model.forest.with_reported(model.forest.reported[:, 0])
     return SoilModel(record, description, forest, model.applicability, (None,))
+
+
+def _of_inputs(inputs: Sequence[OutputDescription]) -> list[str]:
+    """What validation found of each input: the first of its limits, that it has no skill apart."""
+    notes = []
+    for each in inputs:
+        found = [note for note in each.limitations if note != NO_SKILL_NOTE][:1]
+        notes += [f"{each.soil_property.title}: {note}" for note in found]
+    return notes
 
 
 def _with_forest(model: SoilModel, forest: QuantileForest) -> SoilModel:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput
 from cup4soil.indicators import indicator_codes
 from cup4soil.settings import Settings
@@ -37,6 +38,8 @@ from service.console import ConsoleProgress
 @bbox_option("Area as west south east north, in degrees unless --bbox-crs is given.")
 @click.option("--bbox-crs", default="EPSG:4326", show_default=True, help="CRS of --bbox.")
 @click.option("--aoi", type=click.Path(path_type=Path), help="Area as a GeoJSON file with polygons.")
+@click.option("--grid", type=click.Path(path_type=Path), help="Raster whose grid the covariates are brought to.")
+@click.option("--depth", help="Depth to map, of a model of several.")
 @click.option("--title", help="Title of the map.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the deviates of a formula's own error.")
 @store_option
@@ -47,6 +50,7 @@ def derive(
     rasters: tuple[str, ...],
     parameters: tuple[str, ...],
     bbox: Any,
+    depth: str | None,
     store: Path | None,
     as_json: bool,
     **given: Any,
@@ -54,7 +58,7 @@ def derive(
     """Map indicators that follow from what MODEL predicts jointly into the folder OUT."""
     settings = Settings()
     codes = _codes(indicators)
-    shared = given | {"bbox": bounds(bbox)}
+    shared = given | {"bbox": bounds(bbox), "depth": Depth.parse(depth) if depth else None}
     files, numbers = _pairs("--input", rasters, Path), _pairs("--parameter", parameters, float)
     requests = requests_for(codes, files, numbers, shared)
     # All are planned before the first is made: what cannot be asked for should be heard at once.

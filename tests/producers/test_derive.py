@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput, InvalidRaster, NotFound
 from cup4soil.indicators import indicator
 from cup4soil.methods.leaf_draws import deviates, repeated
@@ -95,6 +96,63 @@ def test_the_error_of_the_function_is_in_the_interval(world: World, model: Path,
     assert np.abs(read(tmp_path / "wv", "q95")[0][known] - 10 * expected.quantiles[2]).max() <= 0.5 + 1e-9
     bare = loaded.forest.with_reported(plain).predict(x)
     assert (expected.quantiles[2] - expected.quantiles[0] > bare.quantiles[2] - bare.quantiles[0]).mean() > 0.95
+
+
+@pytest.fixture(scope="module")
+def trained_jointly(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Carbon, bulk density, clay and silt of the same samples, learnt together, with depth as a feature."""
+    folder = tmp_path_factory.mktemp("joint")
+    header, *lines = [line for line in world.samples.read_text().splitlines() if not line.startswith(("bad", "worse"))]
+    rng = np.random.default_rng(3)
+    rows = []
+    for line in lines:
+        carbon = float(line.split(",")[3])
+        clay, silt, _ = 100 * rng.dirichlet([3, 4, 5])
+        rows.append(f"{line},{1.5 - 0.05 * carbon + 0.03 * rng.normal():.4f},{clay:.3f},{silt:.3f}")
+    (folder / "samples.csv").write_text("\n".join([f"{header},bd,clay,silt", *rows]) + "\n")
+    command = [
+        "train", str(folder / "samples.csv"), str(folder / "model"), "--x", "x", "--y", "y", "--crs", "EPSG:32633",
+        "--id", "site", "--upper", "upper", "--lower", "lower", "--depths", "0-20,20-40", "--three-d",
+        "--covariates", str(world.covariates), "--categorical", "land", "--folds", "2", "--trees", "20",
+    ]  # fmt: skip
+    measured = {"oc": ("soc", "%"), "bd": ("bdod", "g/cm3"), "clay": ("clay", "%"), "silt": ("silt", "%")}
+    for column, (code, unit) in measured.items():
+        command += ["--target", column, "--property", code, "--unit", unit]
+    assert run(command) == 0
+    return folder / "model"
+
+
+def test_from_samples_to_stock_and_water_by_the_commands(
+    world: World, trained_jointly: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["derive", str(trained_jointly), str(tmp_path / "out"), "--covariates", str(world.covariates), "--json"]
+    capsys.readouterr()
+    assert run([*command, "--indicator", "ocs,awc,socclay"]) != 0
+    assert "of several depths; name one of 0-20cm, 20-40cm" in capsys.readouterr().err
+    assert run([*command, "--indicator", "ocs,awc,socclay", "--depth", "20-40"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["product"].split("-20-40cm")[0] for each in told] == ["ocs", "awc", "socclay"]
+    loaded = load_model(trained_jointly)
+    soc, density = loaded.forest.reported[:, :2].T
+    stack = CovariateStack.open([world.covariates], ["land"])
+    cells = stack.read(stack.geobox).reshape(len(stack.names), -1).T
+    known = ~np.isnan(cells).any(axis=1)
+    x, _ = loaded.features(cells[known], loaded.description.intervals[1])
+    expected = loaded.forest.with_reported(0.01 * soc * density * 20).predict(x)
+    stored = read(tmp_path / "out" / "ocs", "q95")[0].ravel()[known]
+    assert np.abs(stored - 10 * expected.quantiles[2]).max() <= 0.5 + 1e-9
+    assert read(tmp_path / "out" / "awc", "mean").max() > 0
+
+
+def test_no_skill_of_an_input_is_no_skill_of_what_follows(world: World, trained_jointly: Path, tmp_path: Path) -> None:
+    """The texture was drawn at random: nothing can be known of it from the covariates."""
+    outputs = load_model(trained_jointly).description.outputs
+    verdicts = {output.code: output.verdict for output in outputs}
+    assert verdicts["clay"] == "no-skill"
+    assert verdicts["soc"] == "skill"
+    record = derive(world, trained_jointly, tmp_path / "awc", "awc", depth=Depth(0, 20))
+    assert record.verdict == "no-skill"
+    assert "no skill shown" in record.title
 
 
 @pytest.mark.usefixtures("joint")
@@ -201,7 +259,8 @@ def test_the_record_leads_to_model_samples_and_formula(world: World, model: Path
     assert record.algorithm.references[0].startswith("Tóth")
     # Figures of the model are of other properties.
     assert {measure.name for measure in record.quality} == {"Mapped", "Inside the area of applicability"}
-    assert any(note.startswith("Of the model of its inputs: Away from samples") for note in record.limitations)
+    assert any(note.startswith("Soil organic carbon: Away from samples") for note in record.limitations)
+    assert sum("does not carry over" in note for note in record.limitations) == 1
 
 
 def test_a_model_of_one_property_is_refused(world: World, model: Path) -> None:
