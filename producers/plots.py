@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from cup4soil.methods.dependence import Dependence
 from producers.pages import BROWN, GREY, RED, TEAL, VIOLET, styled
 
 # Beyond this many points a drawing of each one is larger than a picture of them all.
@@ -28,17 +29,6 @@ class HeldOut:
 
     title: str
     observed: _Floats
-    mean: _Floats
-    lower: _Floats
-    upper: _Floats
-
-
-@dataclass(frozen=True, slots=True)
-class DependenceCurve:
-    """How predictions follow one feature: its values (k,), the mean prediction there and a band around it."""
-
-    name: str
-    values: _Floats
     mean: _Floats
     lower: _Floats
     upper: _Floats
@@ -127,7 +117,7 @@ def importance(shares: Mapping[str, float]) -> Figure:
 
 
 @styled
-def dependence(curve: DependenceCurve, training: _Floats, label: str, limits: tuple[float, float]) -> Figure:
+def dependence(curve: Dependence, training: _Floats, label: str, limits: tuple[float, float]) -> Figure:
     """How the prediction follows one covariate; ticks below are the deciles of its ``training`` values."""
     figure = Figure(figsize=(3.4, 2.9), layout="constrained")
     axes = figure.add_subplot()
@@ -143,7 +133,7 @@ def dependence(curve: DependenceCurve, training: _Floats, label: str, limits: tu
     return figure
 
 
-def _two_cases(axes: Axes, curve: DependenceCurve, training: _Floats) -> None:
+def _two_cases(axes: Axes, curve: Dependence, training: _Floats) -> None:
     """A covariate that is there or not, such as a class: two points with how many samples they stand for."""
     reach = np.abs(np.stack([curve.mean - curve.lower, curve.upper - curve.mean]))
     axes.errorbar([0, 1], curve.mean, yerr=reach, fmt="o", color=TEAL, capsize=4, elinewidth=1.4)

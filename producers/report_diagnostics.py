@@ -6,21 +6,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import pdist
+from scipy.spatial import KDTree
 
+from cup4soil.errors import InvalidSamples
 from cup4soil.grids import parse_crs
+from cup4soil.methods.dependence import Dependence, partial_dependence
+from cup4soil.methods.variogram import empirical_variogram, fit_variogram
 from producers.coordinates import metric_coordinates
 from producers.pages import number
-from producers.plots import DependenceCurve
 from producers.plots_space import Semivariances
 from producers.training_result import OutputResult, TrainingResult
 
-_MOST_POINTS = 1500
-_LAGS = 12
+_CLASSES = 12
+_LEAST_CLASSES = 3
 _LEAST_PAIRS = 30
 _MOST_FEATURES = 6
-_BACKGROUND = 200
-_STEPS = 16
+_SMOOTH = 60
 
 type _Floats = NDArray[np.float64]
 
@@ -28,12 +29,12 @@ type _Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Diagnostics:
     """By the code of a property: semivariances of samples and residuals, and curves of dependence with the training
-    values of their feature. ``distances``: to the nearest training sample in metres, by what they are measured from;
-    empty where folds were not matched to them.
+    values of their feature. ``distances``: from held-out samples to the nearest training sample in metres, by the kind
+    of folds.
     """
 
     variograms: Mapping[str, Mapping[str, Semivariances]] = field(default_factory=dict)
-    dependence: Mapping[str, tuple[tuple[DependenceCurve, _Floats], ...]] = field(default_factory=dict)
+    dependence: Mapping[str, tuple[tuple[Dependence, _Floats], ...]] = field(default_factory=dict)
     distances: Mapping[str, _Floats] = field(default_factory=dict)
 
     def document(self, code: str) -> dict[str, Any]:
@@ -57,33 +58,35 @@ def diagnose(result: TrainingResult, threads: int) -> Diagnostics:
     x, y = metric_coordinates(result.table.x, result.table.y, parse_crs(result.crs))
     return Diagnostics(
         variograms={output.prop.code: _variograms(x, y, output) for output in result.outputs},
-        dependence=_dependence(result, threads),
+        dependence={
+            output.prop.code: _dependence(result, position, threads) for position, output in enumerate(result.outputs)
+        },
+        distances=_distances(x, y, result.outputs[0]),
     )
 
 
 def semivariances(x: _Floats, y: _Floats, values: _Floats) -> Semivariances | None:
-    """Semivariances of ``values`` up to half the largest distance; None where too few pairs of places differ.
+    """Semivariances of ``values`` at ``x``, ``y`` in metres with a fitted model; None where too few pairs tell them.
 
-    Of many places some are drawn; which, depends on their number alone.
+    By Cressie's estimator, on which few outliers weigh less.
     """
-    if x.size > _MOST_POINTS:
-        chosen = np.sort(np.random.default_rng(0).permutation(x.size)[:_MOST_POINTS])
-        x, y, values = x[chosen], y[chosen], values[chosen]
-    distance = pdist(np.column_stack([x, y]))
-    half = 0.5 * (pdist(values[:, None]) ** 2)
-    if not distance.size or distance.max() == 0:
+    try:
+        found = empirical_variogram(x, y, values, classes=_CLASSES, estimator="cressie")
+    except InvalidSamples:
         return None
-    edges = np.linspace(0.0, distance.max() / 2, _LAGS + 1)
-    lag = np.digitize(distance, edges) - 1
-    pairs = np.array([np.sum(lag == i) for i in range(_LAGS)])
-    usable = np.flatnonzero(pairs >= _LEAST_PAIRS)
-    if not usable.size:
+    enough = found.pairs >= _LEAST_PAIRS
+    if not enough.any():
         return None
+    fitted = None
+    if enough.sum() >= _LEAST_CLASSES:
+        distance = np.linspace(0.0, found.distance[enough].max(), _SMOOTH)[1:]
+        fitted = distance, fit_variogram(found).semivariance(distance)
     return Semivariances(
-        distance=np.array([distance[lag == i].mean() for i in usable]),
-        gamma=np.array([half[lag == i].mean() for i in usable]),
-        pairs=pairs[usable],
-        variance=float(np.var(values)),
+        distance=found.distance[enough],
+        gamma=found.semivariance[enough],
+        pairs=found.pairs[enough],
+        variance=float(np.nanvar(values)),
+        fitted=fitted,
     )
 
 
@@ -96,24 +99,31 @@ def _variograms(x: _Floats, y: _Floats, output: OutputResult) -> dict[str, Semiv
     return {name: each for name, each in found.items() if each is not None}
 
 
-def _dependence(result: TrainingResult, threads: int) -> dict[str, tuple[tuple[DependenceCurve, _Floats], ...]]:
-    order = np.argsort(-result.importance, kind="stable")[:_MOST_FEATURES]
-    chosen = [int(index) for index in order if result.importance[index] > 0 and np.ptp(result.training[:, index]) > 0]
-    rows = np.random.default_rng(0).permutation(len(result.training))[:_BACKGROUND]
-    background = result.training[np.sort(rows)]
-    curves: dict[str, list[tuple[DependenceCurve, _Floats]]] = {output.prop.code: [] for output in result.outputs}
-    for index in chosen:
-        training = result.training[:, index].astype(np.float64)
-        values = np.unique(np.quantile(training, np.linspace(0.02, 0.98, _STEPS)))
-        asked = np.repeat(background[None], values.size, axis=0)
-        asked[:, :, index] = values[:, None]
-        predictions = result.forest.predict_all(asked.reshape(-1, asked.shape[2]), (0.5,), threads=threads)
-        for output, prediction in zip(result.outputs, predictions, strict=True):
-            means = prediction.mean.reshape(values.size, -1)
-            lower, upper = np.quantile(means, [0.25, 0.75], axis=1)
-            curve = DependenceCurve(result.features[index], values, means.mean(axis=1), lower, upper)
-            curves[output.prop.code].append((curve, training))
-    return {code: tuple(each) for code, each in curves.items()}
+def _dependence(result: TrainingResult, position: int, threads: int) -> tuple[tuple[Dependence, _Floats], ...]:
+    """Curves of the output at ``position`` for the most important features that vary."""
+    order = np.argsort(-result.importance, kind="stable")
+    varying = [i for i in order.tolist() if result.importance[i] > 0 and np.ptp(result.training[:, i]) > 0]
+    chosen = [result.features[index] for index in varying[:_MOST_FEATURES]]
+
+    def predict(features: NDArray[np.float32]) -> NDArray[np.floating]:
+        return result.forest.predict_all(features, (0.5,), threads=threads)[position].mean
+
+    curves = partial_dependence(predict, result.training, result.features, chosen)
+    return tuple((each, result.training[:, result.features.index(each.name)].astype(np.float64)) for each in curves)
+
+
+def _distances(x: _Floats, y: _Floats, output: OutputResult) -> dict[str, _Floats]:
+    places = np.column_stack([x, y])
+    return {each.title: _held_out_distances(places, each.folds) for each in (output.random, output.spatial)}
+
+
+def _held_out_distances(places: _Floats, folds: NDArray[np.int64]) -> _Floats:
+    """Distance of each sample to the nearest one of another fold."""
+    found = np.empty(len(places))
+    for fold in np.unique(folds):
+        held = folds == fold
+        found[held] = KDTree(places[~held]).query(places[held])[0]
+    return found
 
 
 def semivariances_document(each: Semivariances) -> dict[str, Any]:
