@@ -79,9 +79,10 @@ class CompositeRun:
     @cached_property
     def plan(self) -> BlockPlan:
         """How the grid is cut, and what stays in memory."""
+        times = [overpass.time for overpass in self.selection.overpasses]
         return plan_blocks(
             len(self.selection.overpasses),
-            len(self.windows),
+            [sum(map(window.holds, times)) for window in self.windows],
             tile_sizes(scene.files for scene in self.selection.scenes),
             bare_test(self.request.method),
             self.settings.block_memory_mib * 2**20,

@@ -1,10 +1,12 @@
 """One block of a composite: read, composited in all windows, written to scratch. The task that a worker runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from cup4soil.grids import Window
 from cup4soil.methods.bare_soil import BANDS
 from cup4soil.methods.bare_tests import bare_test
 from cup4soil.methods.composite import BLUE, BlockComposer, CompositeBlock, CompositeRules, Season
+from cup4soil.methods.workspace import Workspace
 from cup4soil.rasters.masks import cells_inside
 from cup4soil.rasters.scenes import OverpassView, Target, UnreadableScene
 from cup4soil.rasters.scratch import write_scratch
@@ -25,6 +28,27 @@ from producers.composite_surfaces import read_land_cover, read_threshold
 from producers.composite_windows import TimeWindow
 from producers.land_cover import Legend
 from producers.scenes import Overpass
+
+
+class Workspaces:
+    """The memory of a process for the blocks of one run: one block's when another has ended."""
+
+    def __init__(self) -> None:
+        self._idle: list[Workspace] = []
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[()]]:
+        # Each process has memory of its own.
+        return type(self), ()
+
+    @contextmanager
+    def one(self) -> Iterator[Workspace]:
+        """Memory for one block."""
+        with self._lock:
+            workspace = self._idle.pop() if self._idle else Workspace()
+        yield workspace
+        with self._lock:
+            self._idle.append(workspace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +68,7 @@ class EnginePlan:
     threads: int
     folder: Path
     most_broken: int
+    workspaces: Workspaces = field(default_factory=Workspaces, compare=False, repr=False)
 
     def block_path(self, window: TimeWindow, block: Window) -> Path:
         """Where the scratch of a block of a window lies, without suffix."""
@@ -58,15 +83,17 @@ def run_block(plan: EnginePlan, block: Window, step: Step | None = None) -> dict
     Returns:
         The scenes left out, and why; no block is written when they are more than the plan allows.
     """
-    finished, broken = leaving_out_broken(
-        lambda without, each: _composite(plan, block, without, each), plan.most_broken, step
-    )
-    if finished is None:
-        return broken
-    inside = None if plan.area is None else cells_inside(plan.area, block.of(plan.geobox))
-    for window, each, seen in zip(plan.windows, *finished, strict=True):
-        facts = {"broken": _of_window(broken, window, plan.overpasses), "dates": seen}
-        write_scratch(plan.block_path(window, block), encode_block(each, inside), facts)
+    with plan.workspaces.one() as workspace:
+        finished, broken = leaving_out_broken(
+            lambda without, each: _composite(plan, block, without, each, workspace), plan.most_broken, step
+        )
+        if finished is None:
+            return broken
+        inside = None if plan.area is None else cells_inside(plan.area, block.of(plan.geobox))
+        for window, each, seen in zip(plan.windows, *finished, strict=True):
+            facts = {"broken": _of_window(broken, window, plan.overpasses), "dates": seen}
+            layers = encode_block(each, inside, threads=plan.threads, workspace=workspace)
+            write_scratch(plan.block_path(window, block), layers, facts)
     return broken
 
 
@@ -81,7 +108,9 @@ def _of_window(broken: Mapping[str, str], window: TimeWindow, overpasses: Sequen
 type _Finished = tuple[list[CompositeBlock], list[dict[str, Any]]]
 
 
-def _composite(plan: EnginePlan, block: Window, broken: Mapping[str, str], step: Step | None) -> _Finished:
+def _composite(
+    plan: EnginePlan, block: Window, broken: Mapping[str, str], step: Step | None, workspace: Workspace
+) -> _Finished:
     """The block in each window; for each window the observations of every scene, and how many were dropped."""
     geobox = block.of(plan.geobox)
     overpasses = list(scenes_over(plan.overpasses, geobox, broken))
@@ -94,6 +123,7 @@ def _composite(plan: EnginePlan, block: Window, broken: Mapping[str, str], step:
         test=bare_test(plan.method),
         rules=plan.rules,
         threads=plan.threads,
+        workspace=workspace,
     )
     reader = _Reader(composer, overpasses, Target(geobox), step)
     for _ in range(len(plan.overpasses) - len(overpasses)):
@@ -124,7 +154,8 @@ class _Reader:
     def observe(self, date: int) -> None:
         """Read what decides of a date."""
         composer = self._composer
-        view, blue = OverpassView.open([scene.files for scene in self._overpasses[date].scenes], self._target)
+        files = [scene.files for scene in self._overpasses[date].scenes]
+        view, blue = OverpassView.open(files, self._target, composer.slot(date, BLUE))
         bands = {BLUE: blue}
         for band in dict.fromkeys((*composer.test.bands, *composer.kept_bands)):
             values = blue if band == BLUE else view.read(band, composer.slot(date, band))
@@ -141,7 +172,7 @@ class _Reader:
             composer.add_kept(band)
             return
         sums = composer.band(band)
-        buffer = np.empty((DATES_AT_ONCE, 1, *self._target.geobox.shape), dtype=np.float32)
+        buffer = sums.room(DATES_AT_ONCE)
         dates: list[int] = []
         broken = {}
         for date, view in enumerate(self._views):

@@ -1,14 +1,16 @@
 """The layers of the composite suite: names, units, encoding to the integers of the files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cup4soil.methods.bare_soil import BANDS
-from cup4soil.methods.composite import MASK_CATEGORIES, CompositeBlock
+from cup4soil.methods.composite import MASK_CATEGORIES, CompositeBlock, over_rows
+from cup4soil.methods.composite_kernels import store_rows
+from cup4soil.methods.workspace import Workspace
 from cup4soil.products import Band, Layer
-from cup4soil.rasters.encoding import to_integers
 
 NODATA = -10_000
 # The index reaches below -1, and so below the suite's nodata once it is stored x 10 000.
@@ -162,39 +164,78 @@ LAYERS: Mapping[str, Layer] = {
 }
 
 
-def encode_block(block: CompositeBlock, inside: NDArray[np.bool_] | None) -> dict[str, NDArray[np.int16]]:
-    """Integers of every layer, (bands, rows, columns); nodata outside the area where ``inside`` is given."""
-    shown = block.vpc > 0
-    values: dict[str, NDArray[np.floating]] = {
-        "SRC": block.src,
-        "SRC-STD": block.src_std,
-        "SRC-CI95": block.src_ci95,
-        "MREF": block.mref,
-        "MREF-STD": block.mref_std,
-        "SFREQ": np.stack([block.bsf * 1e4, _where(shown, block.bsc), _where(shown, block.vpc)]),
-        "SFREQ-MONTHLY": block.bsf_monthly * 1e4,
-        "MASK": block.mask[np.newaxis].astype(np.float32),
-        "SUSPECTS": _where(shown, block.suspects),
-    }
-    encoded = {name: _integers(each, inside, NODATA) for name, each in values.items()}
-    return encoded | encode_index(block.index_range, block.vpc_monthly, inside)
+class _Part(NamedTuple):
+    """Some bands of a layer: ``values`` (bands, rows, columns) times ``scale`` where ``shown`` is not 0."""
+
+    layer: str
+    values: NDArray[np.generic]
+    shown: NDArray[np.bool_]
+    scale: float = 1.0
+
+
+def encode_block(
+    block: CompositeBlock, inside: NDArray[np.bool_] | None, *, threads: int = 1, workspace: Workspace | None = None
+) -> dict[str, NDArray[np.int16]]:
+    """Integers of every layer, (bands, rows, columns); nodata outside the area where ``inside`` is given.
+
+    They lie in ``workspace`` where that is given, until it is used again.
+    """
+    shown = np.ones(block.vpc.shape, dtype=np.bool_) if inside is None else inside
+    seen = shown & (block.vpc > 0)
+    parts = [
+        *(
+            _Part(name, values, shown)
+            for name, values in zip(
+                ("SRC", "SRC-STD", "SRC-CI95", "MREF", "MREF-STD"),
+                (block.src, block.src_std, block.src_ci95, block.mref, block.mref_std),
+                strict=True,
+            )
+        ),
+        _Part("SFREQ", block.bsf[np.newaxis], shown, 1e4),
+        _Part("SFREQ", np.stack([block.bsc, block.vpc]), seen),
+        _Part("SFREQ-MONTHLY", block.bsf_monthly, shown, 1e4),
+        _Part("MASK", block.mask[np.newaxis], shown),
+        _Part("SUSPECTS", block.suspects, seen),
+        *_index_parts(block.index_range, block.vpc_monthly, shown),
+    ]
+    return _encoded(parts, threads, workspace or Workspace())
 
 
 def encode_index(
     index_range: NDArray[np.float32], vpc_monthly: NDArray[np.int16], inside: NDArray[np.bool_] | None
 ) -> dict[str, NDArray[np.int16]]:
     """Integers of the layers INDEX and VPC-MONTHLY, which further observations can be added to exactly."""
-    shown = vpc_monthly.any(axis=0)
-    return {
-        INDEX_LAYER.name: _integers(index_range * 1e4, inside, INDEX_NODATA),
-        VPC_MONTHLY_LAYER.name: _integers(_where(shown, vpc_monthly), inside, NODATA),
-    }
+    shown = np.ones(index_range.shape[1:], dtype=np.bool_) if inside is None else inside
+    return _encoded(_index_parts(index_range, vpc_monthly, shown), 1, Workspace())
 
 
-def _where(shown: NDArray[np.bool_], values: NDArray[np.integer]) -> NDArray[np.float32]:
-    return np.where(shown, values, np.nan).astype(np.float32)
+def _index_parts(
+    index_range: NDArray[np.float32], vpc_monthly: NDArray[np.int16], shown: NDArray[np.bool_]
+) -> list[_Part]:
+    return [
+        _Part(INDEX_LAYER.name, index_range, shown, 1e4),
+        _Part(VPC_MONTHLY_LAYER.name, vpc_monthly, shown & vpc_monthly.any(axis=0)),
+    ]
 
 
-def _integers(values: NDArray[np.floating], inside: NDArray[np.bool_] | None, nodata: int) -> NDArray[np.int16]:
-    shown = values if inside is None else np.where(inside, values, np.nan)
-    return to_integers(shown, nodata, "int16").astype(np.int16, copy=False)
+def _encoded(parts: Sequence[_Part], threads: int, workspace: Workspace) -> dict[str, NDArray[np.int16]]:
+    """All layers, one behind the other in memory."""
+    shape = parts[0].shown.shape
+    whole: NDArray[np.int16] = workspace.empty("encoded", (sum(len(p.values) for p in parts), *shape), np.int16)
+
+    def store(first: int, last: int) -> None:
+        start = 0
+        for part in parts:
+            nodata = INDEX_NODATA if part.layer == INDEX_LAYER.name else NODATA
+            out = whole[start : start + len(part.values)]
+            store_rows(part.values, np.float32(part.scale), part.shown, nodata, first, last, out)
+            start += len(part.values)
+
+    over_rows(store, shape[0], threads)
+    found: dict[str, NDArray[np.int16]] = {}
+    start = 0
+    for name in dict.fromkeys(part.layer for part in parts):
+        bands = sum(len(part.values) for part in parts if part.layer == name)
+        found[name] = whole[start : start + bands]
+        start += bands
+    return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cup4soil.methods.bare_soil import BANDS
 from cup4soil.methods.bare_tests import BareTest
-from cup4soil.methods.composite import BLUE
+from cup4soil.methods.composite import BLUE, ROWS_AT_ONCE
 from cup4soil.rasters.scenes import TileSizes
 
 EDGES = (2048, 1024, 512, 256, 128, 64, 32)
@@ -15,10 +15,15 @@ FINE = frozenset(("B02", "B03", "B04", "B08"))
 FINE_CELLS = 4
 # Per cell and date: a kept band, and the bare flag with what is packed of the masks.
 _KEPT_BYTES, _FLAG_BYTES = 4.0, 1.5
-# Per cell and window: limits, counts, monthly counts, moments; and the finished layers of one window at a time.
-_WINDOW_BYTES, _FINISHED_BYTES = 280.0, 600.0
+# Per cell and date of a window: what of it enters the means.
+_CHOSEN_BYTES = 1.0
+# Per cell and window: limits, counts, monthly counts, moments, layers; and the encoded layers of one window at a time,
+# with what is in between.
+_WINDOW_BYTES, _FINISHED_BYTES = 350.0, 500.0
 # Per cell and thread: a band as stored at 10 m, as reflectance, dates to add, running sums.
 _THREAD_BYTES, _SUMS_BYTES = 40.0 + 4.0 * DATES_AT_ONCE, 40.0
+# Per cell, where scenes are warped: coordinates and places of the cells on the grids of scenes, while they are found.
+_PLACES_BYTES = 160.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class BlockPlan:
 
 def plan_blocks(
     dates: int,
-    windows: int,
+    windows: Sequence[int],
     tiles: TileSizes,
     test: BareTest,
     budget_bytes: float,
@@ -51,7 +56,7 @@ def plan_blocks(
 
     Args:
         dates: number of dates.
-        windows: number of windows in time.
+        windows: number of dates in each window in time.
         tiles: tiles of the archive.
         test: the bare-soil test.
         budget_bytes: memory a block may take.
@@ -63,6 +68,8 @@ def plan_blocks(
     for edge in edges(largest):
         for kept in _kept_choices(test):
             need = edge**2 * _bytes_per_cell(dates, windows, len(kept), threads)
+            need += 0.0 if aligned else edge**2 * _PLACES_BYTES
+            need += 0.0 if test.statistic == "mean" else _median_bytes(edge, max(windows), threads)
             plan = BlockPlan(edge, kept, _readings(edge, kept, test, tiles, aligned=aligned), need)
             smallest = edge == EDGES[-1] and len(kept) == len(_kept_choices(test)[0])
             if (need <= budget_bytes or smallest) and (best is None or plan.readings < best.readings - 1e-9):
@@ -88,9 +95,15 @@ def _kept_choices(test: BareTest) -> Sequence[tuple[str, ...]]:
     return [(BLUE, *again[:n]) for n in range(len(again) + 1)]
 
 
-def _bytes_per_cell(dates: int, windows: int, kept: int, threads: int) -> float:
-    series = dates * (_KEPT_BYTES * kept + _FLAG_BYTES)
-    return series + windows * (_WINDOW_BYTES + threads * _SUMS_BYTES) + threads * _THREAD_BYTES + _FINISHED_BYTES
+def _bytes_per_cell(dates: int, windows: Sequence[int], kept: int, threads: int) -> float:
+    series = dates * (_KEPT_BYTES * kept + _FLAG_BYTES) + sum(windows) * _CHOSEN_BYTES
+    return series + len(windows) * (_WINDOW_BYTES + threads * _SUMS_BYTES) + threads * _THREAD_BYTES + _FINISHED_BYTES
+
+
+def _median_bytes(edge: int, dates: int, threads: int) -> float:
+    """The medians of a window, and the series of the rows at which all threads work, copied once more."""
+    rows = min(edge, ROWS_AT_ONCE * threads)
+    return len(BANDS) * _KEPT_BYTES * edge * (edge + rows * dates)
 
 
 def _readings(edge: int, kept: tuple[str, ...], test: BareTest, tiles: TileSizes, *, aligned: bool) -> float:

@@ -7,7 +7,7 @@ s = 1.4826 * median|B02 - median|, k = 3 among the bare and k = 4 among the vali
 
 A block is composited in the order in which an archive can be read with little memory: date by date the bands that
 decide (:meth:`BlockComposer.observe`), then every band's dates through running sums (:meth:`BlockComposer.add`).
-Of each date only B02, the bare flag and the bands named as kept stay in memory.
+Of each date only B02, the bare flag, what is kept of it in each season, and the bands named as kept stay in memory.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from cup4soil.methods.bare_soil import BANDS
 from cup4soil.methods.bare_tests import BareTest, bare_test
-from cup4soil.methods.composite_kernels import add_moments, finish_moments, flag_bare, select_rows, widen
+from cup4soil.methods.composite_kernels import BARE, VALID, add_moments, finish_moments, finish_src, select_rows, widen
 from cup4soil.methods.robust import geometric_median, median_along_time
+from cup4soil.methods.workspace import Workspace
 
 BUILT_UP, WATER = 50, 80
 OTHER_LAND_COVER = (0, 50, 70, 80, 90, 95)
@@ -37,7 +39,7 @@ BLUE = "B02"
 # Half-width of a 95 % interval in standard errors, and how much wider a median's is than a mean's (normal form).
 _NORMAL_95, _MEDIAN_FACTOR = 1.96, 1.2533
 # Of the work of a thread at a time.
-_ROWS = 16
+ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,9 @@ class CompositeBlock:
 class IndexRange:
     """Temporal minimum and maximum of the index over the valid observations of a block, float32, NaN without any."""
 
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self.values = np.full((2, *shape), np.nan, dtype=np.float32)
+    def __init__(self, shape: tuple[int, int], room: NDArray[np.float32] | None = None) -> None:
+        self.values = np.empty((2, *shape), dtype=np.float32) if room is None else room
+        self.values.fill(np.nan)
         self._lock = Lock()
 
     def add(self, index: NDArray[np.float32], blue: NDArray[np.float32]) -> None:
@@ -98,56 +101,77 @@ class IndexRange:
 
 
 class _Part:
-    """The running statistics of one season in a block."""
+    """The running statistics of one season in a block; ``chosen`` flags what of each of its dates enters the means."""
 
-    def __init__(self, season: Season, shape: tuple[int, int], rules: CompositeRules) -> None:
+    def __init__(
+        self, season: Season, dates: int, shape: tuple[int, int], rules: CompositeRules, room: "_Room"
+    ) -> None:
         self.season = season
-        self.range = IndexRange(shape)
-        self.tops = np.empty((2, *shape), dtype=np.float32)
-        self.counts = np.empty((4, *shape), dtype=np.int32)
-        self.monthly = np.empty((2, 12, *shape), dtype=np.int16)
+        self.range = IndexRange(shape, room("range", (2, *shape), np.float32))
+        self.tops = room("tops", (2, *shape), np.float32)
+        self.counts = room("counts", (4, *shape), np.int32)
+        self.monthly = room("monthly", (2, 12, *shape), np.int16)
+        self.chosen = room("chosen", (season.dates.size, *shape), np.uint8)
         # MREF and SRC; mean and standard deviation.
-        self.moments = np.empty((2, 2, len(BANDS), *shape), dtype=np.float32)
+        self.moments = room("moments", (2, 2, len(BANDS), *shape), np.float32)
+        self.ci95 = room("ci95", (len(BANDS), *shape), np.float32)
         self._months = season.months.astype(np.int64) - 1
         self._limits = (rules.sigma_valid, rules.sigma_bare, rules.least_excess_dn)
+        self._places = np.full(dates, -1, dtype=np.int64)
+        self._places[season.dates] = np.arange(season.dates.size)
 
     def select(self, kept: NDArray[np.float32], bare: NDArray[np.uint8], threads: int) -> None:
+        found = (self.tops, self.counts, self.monthly, self.chosen)
+
         def work(first: int, last: int) -> None:
-            dates = self.season.dates
-            select_rows(
-                kept, bare, dates, self._months, self._limits, first, last, self.tops, self.counts, self.monthly
-            )
+            select_rows(kept, bare, self.season.dates, self._months, self._limits, first, last, found)
 
         over_rows(work, bare.shape[1], threads)
 
-    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        shape = self.tops.shape[1:]
-        return np.zeros((4, *shape)), np.zeros((2, *shape), dtype=np.int32)
+    def add(self, dates: NDArray[np.int64], values: NDArray[np.float32], place: int, sums: "_Sums") -> None:
+        places = self._places[dates]
+        used = np.flatnonzero(places >= 0)
+        if used.size:
+            add_moments(values, place, self.chosen, places[used], used, 0, values.shape[2], sums)
+
+
+type _Room = Callable[[str, tuple[int, ...], DTypeLike], NDArray[Any]]
+type _Sums = tuple[NDArray[np.float64], NDArray[np.int32]]
 
 
 class BandSums:
-    """Running sums of one band; see :meth:`BlockComposer.band`."""
+    """Running sums of one band; see :meth:`BlockComposer.band`. :meth:`finish` leaves their memory to the next."""
 
-    def __init__(self, composer: "BlockComposer", band: str) -> None:
+    def __init__(self, composer: "BlockComposer", band: str, slot: int) -> None:
+        self.slot = slot
         self._composer = composer
         self._band = BANDS.index(band)
-        self._sums = [part.sums() for part in composer.parts]
+        self._sums = [self._zeros(number) for number in range(len(composer.parts))]
+
+    def _zeros(self, part: int) -> "_Sums":
+        name, shape = f"{self.slot} {part}", self._composer.threshold.shape
+        totals = self._composer.workspace.empty(f"totals {name}", (4, *shape), np.float64)
+        numbers = self._composer.workspace.empty(f"numbers {name}", (2, *shape), np.int32)
+        totals.fill(0)
+        numbers.fill(0)
+        return totals, numbers
+
+    def room(self, dates: int) -> NDArray[np.float32]:
+        """Memory into which dates of the band may be read, (dates, 1, rows, columns); as long as the sums last."""
+        shape = (dates, 1, *self._composer.threshold.shape)
+        return self._composer.workspace.empty(f"dates {self.slot}", shape, np.float32)
 
     def add(self, dates: NDArray[np.int64], values: NDArray[np.float32], place: int = 0) -> None:
         """Add dates: ``values`` (dates, bands, rows, columns) holds the band in ``place``, NaN where it is missing."""
-        composer = self._composer
-        for part, sums in zip(composer.parts, self._sums, strict=True):
-            used = np.flatnonzero(np.isin(dates, part.season.dates))
-            if used.size:
-                add_moments(
-                    values, place, composer.kept, composer.bare, dates, used, part.tops, 0, values.shape[2], sums
-                )
+        for part, sums in zip(self._composer.parts, self._sums, strict=True):
+            part.add(dates, values, place, sums)
 
     def finish(self) -> None:
         """Hand the means and deviations to the composer."""
         for part, sums in zip(self._composer.parts, self._sums, strict=True):
             for kind in range(2):
                 finish_moments(sums, kind, part.moments[kind, 0, self._band], part.moments[kind, 1, self._band])
+        self._composer.finished(self)
 
 
 class BlockComposer:
@@ -165,6 +189,7 @@ class BlockComposer:
         rules: the parameters of the outlier rule.
         threads: how many share the work; the result does not depend on it.
         stack: the kept bands of all dates where they are in memory already, (dates, kept bands, rows, columns).
+        workspace: memory to use; the products lie in it, and last until it is used for another block.
     """
 
     def __init__(
@@ -178,6 +203,7 @@ class BlockComposer:
         rules: CompositeRules | None = None,
         threads: int = 1,
         stack: NDArray[np.float32] | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
         self.test = test or bare_test("pvir2")
         self.rules = rules or CompositeRules()
@@ -187,11 +213,17 @@ class BlockComposer:
         shape = (threshold.shape[0], threshold.shape[1])
         if kept[0] != BLUE or (self.test.statistic != "mean" and set(kept) != set(BANDS)):
             raise ValueError(f"bands {', '.join(kept)} are not what test {self.test.name} has to keep, B02 first")
-        self.kept = np.empty((dates, len(kept), *shape), dtype=np.float32) if stack is None else stack
-        self.bare = np.empty((dates, *shape), dtype=np.uint8)
+        room = self.workspace = workspace or Workspace()
+        self.kept = room.empty("kept", (dates, len(kept), *shape), np.float32) if stack is None else stack
+        self.bare = room.empty("bare", (dates, *shape), np.uint8)
         weighted = self.test.statistic == "geometric-median"
-        self._weights = np.empty((dates, *shape), dtype=np.float32) if weighted else None
-        self.parts = [_Part(season, shape, self.rules) for season in seasons]
+        self._weights = room.empty("weights", (dates, *shape), np.float32) if weighted else None
+        self.parts = [
+            _Part(season, dates, shape, self.rules, _named_room(room, number)) for number, season in enumerate(seasons)
+        ]
+        self._slots: list[int] = []
+        self._most_slots = 0
+        self._lock = Lock()
         self._parts_of = [[part for part in self.parts if date in part.season.dates] for date in range(dates)]
 
     def slot(self, date: int, band: str) -> NDArray[np.float32] | None:
@@ -228,7 +260,17 @@ class BlockComposer:
 
     def band(self, name: str) -> BandSums:
         """Begin the sums of a band, after :meth:`select`."""
-        return BandSums(self, name)
+        with self._lock:
+            if not self._slots:
+                self._slots.append(self._most_slots)
+                self._most_slots += 1
+            slot = self._slots.pop()
+        return BandSums(self, name, slot)
+
+    def finished(self, sums: BandSums) -> None:
+        """Take back the memory of sums."""
+        with self._lock:
+            self._slots.append(sums.slot)
 
     def add_kept(self, band: str) -> None:
         """Sum a band that stayed in memory."""
@@ -258,16 +300,18 @@ class BlockComposer:
         hidden = bsc < self.rules.least_bare_count
         if land_cover is not None:
             hidden |= np.isin(land_cover, (BUILT_UP, WATER))
-        src[:, hidden] = src_std[:, hidden] = np.nan
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ci95 = src_std * (wider * _NORMAL_95 / np.sqrt(bsc)).astype(np.float32)
-            bsf = _share(bsc, n_valid)
-            monthly = _share(part.monthly[1], part.monthly[0])
+
+        def finish(first: int, last: int) -> None:
+            finish_src(src, src_std, part.ci95, bsc, hidden, wider * _NORMAL_95, first, last)
+
+        over_rows(finish, bsc.shape[0], self.threads)
+        bsf = _share(bsc, n_valid)
+        monthly = _share(part.monthly[1], part.monthly[0])
         mask = _mask(bsc, n_valid, n_bare > 0, np.isnan(self.threshold), land_cover, self.rules.least_bare_count)
         suspects = np.stack([n_valid - kept_valid, n_bare - bsc])
         return CompositeBlock(
-            src, src_std, ci95, mref, mref_std, bsf, bsc, n_valid, monthly, part.monthly[0], mask, part.range.values,
-            suspects,
+            src, src_std, part.ci95, mref, mref_std, bsf, bsc, n_valid, monthly, part.monthly[0], mask,
+            part.range.values, suspects,
         )  # fmt: skip
 
     def _centre(self, part: _Part, mean: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
@@ -275,8 +319,8 @@ class BlockComposer:
         if self.test.statistic == "mean":
             return mean, 1.0
         centre = np.empty_like(mean)
-        for first in range(0, mean.shape[1], _ROWS * self.threads):
-            rows = slice(first, first + _ROWS * self.threads)
+        for first in range(0, mean.shape[1], ROWS_AT_ONCE * self.threads):
+            rows = slice(first, first + ROWS_AT_ONCE * self.threads)
             centre[:, rows] = self._centre_of(part, rows)
         return centre, _MEDIAN_FACTOR
 
@@ -285,13 +329,15 @@ class BlockComposer:
         dates = part.season.dates
         order = np.array([self.kept_bands.index(band) for band in BANDS])
         kept = np.ascontiguousarray(self.kept[dates[:, np.newaxis], order, rows])
-        bare = self.bare[dates, rows]
-        chosen = np.empty(bare.shape, dtype=np.uint8)
+        chosen = part.chosen[:, rows]
         if self._weights is None:
-            flag_bare(kept[:, 0], bare, part.tops[1, rows], chosen)
-            return median_along_time(kept, chosen, threads=self.threads)
-        flag_bare(kept[:, 0], np.ones_like(chosen), part.tops[0, rows], chosen)
-        return geometric_median(kept, self._weights[dates, rows] * chosen, threads=self.threads)
+            return median_along_time(kept, chosen & np.uint8(BARE), threads=self.threads)
+        weights = np.where(chosen & np.uint8(VALID), self._weights[dates, rows], np.float32(0))
+        return geometric_median(kept, weights, threads=self.threads)
+
+
+def _named_room(workspace: Workspace, part: int) -> "_Room":
+    return lambda name, shape, dtype: workspace.empty(f"{name} of part {part}", shape, dtype)
 
 
 def _share(part: NDArray[np.integer], whole: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -344,7 +390,7 @@ def _named(bands: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
 
 def over_rows(work: Callable[[int, int], None], rows: int, threads: int) -> None:
     """Call ``work`` for runs of rows on ``threads`` threads; short runs, so that all end together."""
-    edges = [*range(0, rows, _ROWS), rows]
+    edges = [*range(0, rows, ROWS_AT_ONCE), rows]
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work, a, b) for a, b in pairwise(edges)]:
             done.result()

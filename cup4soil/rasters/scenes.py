@@ -181,8 +181,11 @@ class OverpassView:
     given: tuple[NDArray[np.uint8], ...]
 
     @classmethod
-    def open(cls, scenes: Sequence[SceneFiles], target: Target) -> tuple[Self, NDArray[np.float32]]:
-        """The view and B02 of it, in DN: NaN where there is no valid observation; (rows, columns).
+    def open(
+        cls, scenes: Sequence[SceneFiles], target: Target, out: NDArray[np.float32] | None = None
+    ) -> tuple[Self, NDArray[np.float32]]:
+        """The view and B02 of it, in DN: NaN where there is no valid observation; (rows, columns), in ``out`` if that
+        is given.
 
         Raises:
             UnreadableScene: when a file cannot be read.
@@ -197,14 +200,18 @@ class OverpassView:
             view = SceneView.open(scene, target)
             if view is None:
                 continue
-            values = view.read(_BLUE)
+            values = view.read(_BLUE, out=out if blue is None else None)
             gives = ~np.isnan(values) if gaps is None else gaps & ~np.isnan(values)
             if gives.any():
-                blue = values if blue is None else np.where(gives, values, blue)
+                if blue is None:
+                    blue = values
+                else:
+                    np.copyto(blue, values, where=gives)
                 views.append(view)
                 given.append(np.packbits(gives))
         if blue is None:
-            blue = np.full(target.geobox.shape, np.nan, dtype=np.float32)
+            blue = np.empty(target.geobox.shape, dtype=np.float32) if out is None else out
+            blue.fill(np.nan)
         return cls(tuple(views), tuple(given)), blue
 
     def read(self, band: str, out: NDArray[np.float32] | None = None) -> NDArray[np.float32] | None:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from cup4soil.methods.bare_soil import BANDS, DILATION_MARGIN, invalid_scl, pvir2
 from cup4soil.methods.bare_tests import bare_test
 from cup4soil.methods.composite import BlockComposer, CompositeBlock, CompositeRules, Season, composite_block
-from cup4soil.methods.composite_kernels import select_rows
+from cup4soil.methods.composite_kernels import BARE, VALID, select_rows
 from tests.core import composite_oracle as oracle
 
 B02, B04, B08, B12 = (BANDS.index(band) for band in ("B02", "B04", "B08", "B12"))
@@ -193,7 +193,11 @@ def selected(blue, bare, months, limits=(4.0, 3.0, 80.0), dates=None):
     tops, counts = np.empty((2, *shape), np.float32), np.empty((4, *shape), np.int32)
     by_month = np.full((2, 12, *shape), -1, np.int16)
     dates = np.arange(len(blue)) if dates is None else dates
-    select_rows(blue[:, np.newaxis], bare, dates, months, limits, 0, shape[0], tops, counts, by_month)
+    chosen = np.full((len(dates), *shape), 255, np.uint8)
+    select_rows(blue[:, np.newaxis], bare, dates, months, limits, 0, shape[0], (tops, counts, by_month, chosen))
+    seen = blue[dates]
+    want = (seen <= tops[0]).astype(np.uint8) * VALID + ((seen <= tops[1]) & (bare[dates] > 0)) * BARE
+    np.testing.assert_array_equal(chosen, want)
     return tops, counts, by_month
 
 

@@ -224,14 +224,16 @@ def test_blocks_that_are_not_whole_are_none(tmp_path):
     assert scratch_facts(path)["broken"] == {}
     for name, values in read_scratch(path).items():
         np.testing.assert_array_equal(values, layers[name])
-    whole = path.with_suffix(".tif").read_bytes()
-    path.with_suffix(".tif").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StoreError, match="damaged"):
-        read_scratch(path)
-    for text in ("", "{", "[]", '"x"'):
+    cells = path.with_suffix(".cells")
+    whole = cells.read_bytes()
+    for harmed in (whole[: len(whole) // 2], whole[:-1], b"", bytes(len(whole)), whole[:-1] + bytes([whole[-1] ^ 1])):
+        cells.write_bytes(harmed)
+        with pytest.raises(StoreError, match="damaged"):
+            read_scratch(path)
+    for text in ("", "{", "[]", '"x"', "{}"):
         path.with_suffix(".json").write_text(text)
         assert scratch_facts(path) is None
-    path.with_suffix(".tif").unlink()
+    cells.unlink()
     with pytest.raises(StoreError, match="not finished"):
         read_scratch(path)
     assert {each.name for each in path.parent.iterdir()} == {"0-0.json"}
