@@ -1,43 +1,34 @@
 """Training a soil model: samples and covariates in, a validated model with its report out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cup4soil.errors import InvalidInput, InvalidSamples
+from cup4soil.errors import InvalidInput
 from cup4soil.grids import crs_code
 from cup4soil.licences import derived_licence
 from cup4soil.methods.applicability import Applicability
 from cup4soil.methods.conformal import Calibration
-from cup4soil.methods.features import Encoding
 from cup4soil.methods.forest import ForestParameters, QuantileForest
-from cup4soil.methods.validation import CrossValidation, cross_validate
+from cup4soil.methods.selection import Selection
 from cup4soil.products import Algorithm, ProductRecord, Source, file_checksum, product_id
-from cup4soil.progress import Advance, Progress
+from cup4soil.progress import Progress
 from cup4soil.properties import TEXTURE_CODES
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.settings import Settings
-from cup4soil.soil_models import DEPTH_FEATURE, collection_name, save_arrays, save_description, with_depth
+from cup4soil.soil_models import DEPTH_FEATURE, collection_name, save_arrays, save_description
 from producers.reporting import write_report
-from producers.samples import (
-    SampleReport,
-    SampleSpec,
-    SampleTable,
-    check_enough,
-    check_spec,
-    read_samples,
-    without_gaps,
-)
+from producers.samples import SampleSpec, check_spec
 from producers.tables import check_samples_file
+from producers.training_choices import Chooser, told, uncorrelated
+from producers.training_data import Training, read_training
 from producers.training_folds import FoldPlan, random_plan, spatial_plan
 from producers.training_record import model_description, model_record
 from producers.training_request import TrainRequest
-from producers.training_result import TrainingResult
-from producers.training_targets import Targets, targets_of
+from producers.training_result import Choices, TrainingResult
 from producers.training_validation import LEVELS, Checked, validate
 
 COLLECTION = "models"
@@ -53,19 +44,6 @@ _REFERENCES = (
 )
 
 __all__ = ["TrainJob", "TrainRequest", "plan_training", "plan_trainings"]
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a forest is trained on: m samples with features (m, F) and their classes for calibration, (m,) or None."""
-
-    table: SampleTable
-    report: SampleReport
-    encoding: Encoding
-    features: NDArray[np.float32]
-    names: tuple[str, ...]
-    targets: Targets
-    strata: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
@@ -131,9 +109,10 @@ class TrainJob:
             NotFound: when a column is missing.
         """
         with progress.step("Reading samples and covariates", 1) as advance:
-            training = self._training()
-            spatial = spatial_plan(self.request, self.spec, training.table, self.stack)
+            training, correlated = self._training()
+            spatial = spatial_plan(self.request, self.spec, training.table, training.stack)
             random = random_plan(self.request, training.table)
+            chooser = self._chooser(training)
             advance()
         rounds = sum(int(plan.folds.max()) + 1 for plan in (random, spatial))
         with progress.step("Cross-validation", rounds) as advance:
@@ -141,54 +120,51 @@ class TrainJob:
                 training.targets,
                 random,
                 spatial,
-                lambda plan: self._hold_out(training, plan, advance),
+                lambda plan: chooser.hold_out(plan, LEVELS, advance),
                 training.strata,
                 calibrate=self.request.calibrate,
                 seed=self.request.seed,
             )
         with progress.step("Training and report", 2) as advance:
+            chosen, parameters, choices = _chosen(self.request, training, chooser, spatial, correlated)
             forest = QuantileForest.fit(
-                training.features,
-                training.targets.modelled,
-                training.targets.reported,
-                self.forest_parameters,
+                chosen.features,
+                chosen.targets.modelled,
+                chosen.targets.reported,
+                parameters,
                 threads=self.settings.threads,
             )
-            applicability = Applicability.fit(training.features, forest.importance, spatial.folds)
+            applicability = Applicability.fit(chosen.features, forest.importance, spatial.folds)
             advance()
-            result = self._result(training, forest, applicability, checked)
-            record = self._write(folder, result, applicability, [each.calibration for each in checked])
+            result = self._result(chosen, forest, applicability, checked, choices)
+            record = self._write(folder, result, chosen, applicability, [each.calibration for each in checked])
             advance()
         return record
 
-    def _training(self) -> Training:
-        table, report = read_samples(self.request.samples, self.spec)
-        covariates = table.features.astype(np.float32)
-        if self.stack is not None:
-            covariates = self.stack.at_points(table.x, table.y, self.spec.crs)
-            kept, table, report = without_gaps(table, report, covariates, self.stack.names)
-            covariates = covariates[kept]
-        check_enough(table, report)
-        encoding = Encoding.fit(self.covariate_names, self.categorical, covariates)
-        features, names = encoding.encode(covariates)[0], encoding.features
-        if self.request.three_d:
-            features, names = with_depth(features, table.depth_mid), (*names, DEPTH_FEATURE)
-        targets = targets_of(self.request, [target.property for target in self.spec.targets], table)
-        strata = None
-        if self.request.stratum is not None:
-            strata = _strata(self.request.stratum, encoding, covariates)
-        return Training(table, report, encoding, features, names, targets, strata)
+    def _training(self) -> tuple[Training, Selection]:
+        """The samples with the covariates that do not say what another says, and which were left out."""
+        training = read_training(self.request, self.spec, self.stack, self.categorical)
+        names = training.encoding.covariates
+        found = uncorrelated(self.request, names, self.categorical, training.covariates)
+        if found.kept == names:
+            return training, found
+        if self.stack is None:
+            return training.of(found.kept), found
+        # Read again: another grid may be the finest now, and samples may have all that is left.
+        stack = self.stack.select(found.kept)
+        return read_training(self.request, self.spec, stack, stack.categorical), found
 
-    def _hold_out(self, training: Training, plan: FoldPlan, advance: Advance) -> CrossValidation:
-        return cross_validate(
-            training.features,
-            training.targets.modelled,
-            training.targets.reported,
-            plan.folds,
-            self.forest_parameters,
-            LEVELS,
+    def _chooser(self, training: Training) -> Chooser:
+        stratum = self.request.stratum
+        return Chooser(
+            request=self.request,
+            features=training.features,
+            columns=training.columns,
+            targets=training.targets,
+            groups=training.table.groups,
+            base=self.forest_parameters,
+            fixed=frozenset({DEPTH_FEATURE} if stratum is None else {DEPTH_FEATURE, stratum}),
             threads=self.settings.threads,
-            on_fold=advance,
         )
 
     @property
@@ -197,7 +173,12 @@ class TrainJob:
         return frozenset(self.request.categorical) if self.stack is None else self.stack.categorical
 
     def _result(
-        self, training: Training, forest: QuantileForest, applicability: Applicability, checked: Sequence[Checked]
+        self,
+        training: Training,
+        forest: QuantileForest,
+        applicability: Applicability,
+        checked: Sequence[Checked],
+        choices: Choices,
     ) -> TrainingResult:
         return TrainingResult(
             request=self.request,
@@ -214,12 +195,14 @@ class TrainJob:
             forest=forest,
             threshold=applicability.threshold,
             training_dissimilarity=applicability.training_di,
+            choices=choices,
         )
 
     def _write(
         self,
         folder: Path,
         result: TrainingResult,
+        training: Training,
         applicability: Applicability,
         calibrations: Sequence[Calibration | None],
     ) -> ProductRecord:
@@ -228,7 +211,7 @@ class TrainJob:
         checksum = save_arrays(folder, result.forest, applicability, calibrations)
         record = model_record(result, self.id, self.algorithm, self._told(result), self.licence, period, simulated)
         calibrated = [each is not None for each in calibrations]
-        signature = () if self.stack is None else self.stack.signature
+        signature = () if training.stack is None else training.stack.signature
         description = model_description(
             result, self.id, record.sources, checksum, calibrated, signature, dated=period is not None
         )
@@ -296,14 +279,17 @@ def _check_names(job: TrainJob) -> None:
         raise InvalidInput(f"stratum {stratum!r} is no covariate that holds classes", f"there are {there}")
 
 
-def _strata(name: str, encoding: Encoding, covariates: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The class of each sample (m,) by which intervals are calibrated.
-
-    Raises:
-        InvalidSamples: when classes are no whole numbers.
-    """
-    values = covariates[:, encoding.covariates.index(name)]
-    odd = values != np.rint(values)
-    if odd.any():
-        raise InvalidSamples(f"stratum {name} has the class {values[odd][0]:g}", "number its classes")
-    return values.astype(np.int64)
+def _chosen(
+    request: TrainRequest, training: Training, chooser: Chooser, spatial: FoldPlan, correlated: Selection
+) -> tuple[Training, ForestParameters, Choices]:
+    """The covariates and parameters of the model itself: chosen from all samples, as each validation chose from its."""
+    every = np.ones(len(training.table), dtype=np.bool_)
+    selection = Selection(training.encoding.covariates, ())
+    if request.select:
+        selection = chooser.eliminated(every, spatial.folds)
+    columns = chooser.kept_columns(selection.kept)
+    tuning = chooser.tuned(every, columns) if request.tune else None
+    kept = {*selection.kept, *chooser.fixed}
+    dropped = tuple(each for each in selection.dropped if each.name not in kept)
+    choices = told(correlated, replace(selection, dropped=dropped), tuning=tuning)
+    return training.of(kept), chooser.base if tuning is None else tuning.parameters, choices

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.grids import parse_crs
+from cup4soil.methods.tuning import TRIALS
 from cup4soil.products import Period
 from cup4soil.properties import TEXTURE_CODES, SoilProperty, property_codes, soil_property
 from producers.samples import TEXTURE_TOLERANCE_PERCENT, SampleSpec, TargetSpec
@@ -22,7 +23,7 @@ _LARGEST_STORED = 32_767
 _FINEST_FACTOR = 1000
 # Wide enough for any laboratory's figure, and finite, as JSON has no infinity.
 _ANY_VALUE = (-1e12, 1e12)
-_MOST_TARGETS, _MOST_DEPTHS, _MOST_TRIALS = 12, 20, 100
+_MOST_TARGETS, _MOST_DEPTHS = 12, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class TrainRequest(BaseModel):
     trees: int = 500
     form: Literal["all", "one"] = "all"
     seed: int = 0
-    tune: int = Field(default=0, ge=0, le=_MOST_TRIALS)
-    decorrelate: float | None = Field(default=None, gt=0, le=1)
+    tune: int = Field(default=0, ge=0, le=len(TRIALS))
+    decorrelate: float | None = Field(default=None, gt=0, lt=1)
     select: bool = False
     validation: Literal["blocks", "knndm", "regions"] = "blocks"
     block_size: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -203,6 +204,8 @@ def _check_depths(request: TrainRequest) -> None:
 def _check_validation(request: TrainRequest) -> None:
     if not 2 <= request.folds <= 100:
         raise InvalidInput(f"{request.folds} folds", "give 2 to 100")
+    if request.select and request.folds < 3:
+        raise InvalidInput(f"{request.folds} folds leave none to select covariates on", "give 3 or more")
     if request.block_size is not None and request.validation != "blocks":
         raise InvalidInput(f"a block size does not go with validation by {request.validation}", "leave one out")
     if (request.region_column is not None) != (request.validation == "regions"):
