@@ -9,11 +9,17 @@ calibrate on spatial folds. An offset below 0 narrows intervals that were too wi
 
 ``sides="each"`` gives each bound an offset of its own at (1 + level) / 2, where one side is worse than the other.
 Strata (land use, say) with enough samples get offsets of their own (Mondrian: Vovk 2012, PMLR 25, 475).
+
+Where observations come in few values (texture estimated in the field), so do a forest's quantiles: many samples lie
+on a bound, their scores are all 0, and no offset gives a coverage between that with and without them. There the
+offset is applied to another central interval of the forest: the narrowest that holds enough of the held-out samples.
+Intervals of rising level are nested, so that this choice is conformal, too (Gupta, Kuchibhotla & Ramdas 2022, Pattern
+Recognit. 127, 108496).
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,13 +27,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.methods.stored import require, stored_array
-from cup4soil.methods.validation import central_intervals
+from cup4soil.methods.validation import NOMINAL_LEVELS, central_intervals, interval_quantiles
 
 LEVEL = 0.9
 # The coverage that n scores bring about has a standard deviation of sqrt(level (1 - level) / n): 4 % for 50.
 LEAST_PER_STRATUM = 50
 _DIGITS = 9
 _MEDIAN = 0.5
+# Share of samples beyond the level whose scores tie with the offset, above which another interval is looked for.
+_TIES = 0.02
 _SIDES: tuple["Sides", ...] = ("both", "each")
 
 type Sides = Literal["both", "each"]
@@ -45,13 +53,19 @@ def least_samples(level: float = LEVEL, sides: Sides = "both") -> int:
     return max(1, math.ceil(round(share / (1.0 - share), _DIGITS)))
 
 
+def calibration_levels() -> tuple[float, ...]:
+    """Levels of quantiles for :meth:`Calibration.fit_levels` and for curves: intervals of 0.5 to 0.99 by 0.01, too."""
+    return interval_quantiles((*NOMINAL_LEVELS, *(round(0.5 + 0.01 * step, 2) for step in range(50))))
+
+
 @dataclass(frozen=True)
 class Calibration:
     """By how much to widen intervals of ``level``, in the unit of the property; below 0: to narrow them.
 
     ``lower`` and ``upper``: (1 + s,), offsets of the two bounds: the overall one, then one for each of
     ``strata`` (s,), ascending. ``counts``: (1 + s,), the samples behind each. ``pooled``: strata with too
-    few samples; they take the overall offset, as strata do that were never seen.
+    few samples; they take the overall offset, as strata do that were never seen. ``base``: level of the
+    forest's central interval that the offsets apply to, None for ``level`` itself; see :attr:`quantiles`.
     """
 
     level: float
@@ -61,6 +75,13 @@ class Calibration:
     counts: _Ints
     strata: _Ints
     pooled: _Ints
+    base: float | None = None
+
+    @property
+    def quantiles(self) -> tuple[float, float, float]:
+        """Levels of the forest's quantiles to give to :meth:`apply`: lower, median, upper."""
+        base = self.level if self.base is None else self.base
+        return round((1.0 - base) / 2.0, _DIGITS), _MEDIAN, round((1.0 + base) / 2.0, _DIGITS)
 
     @classmethod
     def fit(
@@ -103,6 +124,37 @@ class Calibration:
         counts = np.array([part.shape[1] for part in parts], np.int64)
         return cls(float(level), sides, offsets[:, 0], offsets[:, 1], counts, own, pooled)
 
+    @classmethod
+    def fit_levels(
+        cls,
+        observed: ArrayLike,
+        levels: Sequence[float],
+        quantiles: ArrayLike,
+        level: float = LEVEL,
+        strata: ArrayLike | None = None,
+        *,
+        least: int = LEAST_PER_STRATUM,
+        sides: Sides = "both",
+    ) -> Self:
+        """As :meth:`fit`, from held-out ``quantiles`` (q, n) at rising ``levels`` (q,), where values may tie.
+
+        The offset is that of the interval of ``level`` unless more than 2 % of the samples beyond those it is to
+        hold tie with it. Then ``base`` is the narrowest central interval among the levels that holds enough
+        samples: :func:`calibration_levels` gives levels that are fine enough.
+
+        Raises:
+            InvalidInput: as :meth:`fit`, and when the levels do not bound an interval of ``level``.
+            InvalidSamples: as :meth:`fit`.
+        """
+        y, table = np.asarray(observed, np.float64), _quantile_table(observed, levels, quantiles)
+        pairs = _pairs(levels)
+        if round(level, _DIGITS) not in pairs:
+            raise InvalidInput(f"quantiles that bound no interval of {level:g}", "add those at its two ends")
+        base = _base(y, {nominal: (table[a], table[b]) for nominal, (a, b) in pairs.items()}, level, sides)
+        low, high = pairs[base]
+        found = cls.fit(y, table[low], table[high], level, strata, least=least, sides=sides)
+        return replace(found, base=base)
+
     def offset(self, strata: ArrayLike | None = None) -> tuple[_Floats, _Floats]:
         """Offsets of the lower and of the upper bound, in the shape of ``strata``; the overall ones without."""
         index = np.zeros((), np.int64) if strata is None else self._index(_codes(strata, np.shape(strata)))
@@ -129,7 +181,7 @@ class Calibration:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything there is to keep, as plain arrays; :meth:`from_arrays` reads it back."""
-        settings = np.array([self.level, _SIDES.index(self.sides)], np.float64)
+        settings = np.array([self.level, _SIDES.index(self.sides), self.base or self.level], np.float64)
         names = ("lower", "upper", "counts", "strata", "pooled")
         return {"settings": settings, **{name: getattr(self, name) for name in names}}
 
@@ -142,13 +194,14 @@ class Calibration:
         """
         settings, lower, upper = (stored_array(arrays, name, np.float64) for name in ("settings", "lower", "upper"))
         counts, strata, pooled = (stored_array(arrays, name, np.int64) for name in ("counts", "strata", "pooled"))
-        require(settings.size == 2 and 0 < settings[0] < 1 and settings[1] in (0, 1), "the calibration has no level")
+        require(settings.size == 3 and 0 < settings[0] < 1 and settings[1] in (0, 1), "the calibration has no level")
+        require(0 < settings[2] < 1, "the level of the interval it applies to")
         require(lower.size == upper.size == counts.size == strata.size + 1, "offsets do not fit the strata")
         require(np.isfinite(lower).all() and np.isfinite(upper).all(), "an offset is not finite")
         require((np.diff(strata) > 0).all() and not np.isin(pooled, strata).any(), "strata are not in order")
         level, sides = float(settings[0]), _SIDES[int(settings[1])]
         require((counts >= least_samples(level, sides)).all(), "too few samples for the level of the intervals")
-        return cls(level, sides, lower, upper, counts, strata, pooled)
+        return cls(level, sides, lower, upper, counts, strata, pooled, float(settings[2]))
 
     def _index(self, codes: _Ints) -> NDArray[np.int64]:
         """Where the offsets of each stratum stand: 0 for those without their own."""
@@ -199,6 +252,41 @@ def cross_calibrated(
     return down, up
 
 
+def cross_calibrated_levels(
+    observed: ArrayLike,
+    levels: Sequence[float],
+    quantiles: ArrayLike,
+    folds: ArrayLike,
+    level: float = LEVEL,
+    strata: ArrayLike | None = None,
+    *,
+    least: int = LEAST_PER_STRATUM,
+    sides: Sides = "both",
+) -> tuple[_Floats, _Floats]:
+    """As :func:`cross_calibrated`, by :meth:`Calibration.fit_levels` on the other folds: also where values tie.
+
+    ``quantiles``: (q, n), held out, at rising ``levels`` (q,), the median among them.
+
+    Raises:
+        InvalidInput, InvalidSamples: as :meth:`Calibration.fit_levels`, or without a median or two folds.
+    """
+    y, table, fold = np.asarray(observed, np.float64), _quantile_table(observed, levels, quantiles), np.asarray(folds)
+    place = {round(float(each), _DIGITS): i for i, each in enumerate(levels)}
+    if fold.shape != y.shape or np.unique(fold).size < 2:
+        raise InvalidInput(f"folds of shape {fold.shape} for {y.shape}", "give one per row, and at least two")
+    if _MEDIAN not in place:
+        raise InvalidInput(f"quantiles at {list(levels)}", "add the median")
+    codes = None if strata is None else _codes(strata, y.shape)
+    down, up = np.full(y.size, np.nan), np.full(y.size, np.nan)
+    for number in np.unique(fold):
+        held = fold == number
+        rest, own = (None, None) if codes is None else (codes[~held], codes[held])
+        found = Calibration.fit_levels(y[~held], levels, table[:, ~held], level, rest, least=least, sides=sides)
+        low, middle, high = (table[place[each], held] for each in found.quantiles)
+        down[held], up[held] = found.apply(low, middle, high, own)
+    return down, up
+
+
 def cross_calibrated_quantiles(
     observed: ArrayLike,
     levels: Sequence[float],
@@ -211,35 +299,63 @@ def cross_calibrated_quantiles(
 ) -> tuple[tuple[float, ...], _Floats]:
     """Every central interval of held-out ``quantiles`` (q, n) calibrated at its own level, on the other folds.
 
-    For a curve of coverage after calibration beside the one before. ``levels`` (q,) rise; those that bound no
-    central interval, or one that the samples without the largest fold are too few for, are left out; 0.5 stays.
-    Wider intervals are kept around narrower ones. Returns the levels left and their quantiles.
+    For a curve of coverage after calibration beside the one before. ``levels`` (q,) rise, with the median; those
+    that bound no central interval, or one that the samples without the largest fold are too few for, are left
+    out. Wider intervals are kept around narrower ones. Returns the levels left and their quantiles.
 
     Raises:
-        InvalidInput, InvalidSamples: as :func:`cross_calibrated`.
+        InvalidInput, InvalidSamples: as :func:`cross_calibrated_levels`.
     """
-    table, fold = np.array(quantiles, np.float64), np.asarray(folds)
-    if table.ndim != 2 or table.shape != (len(levels), np.size(observed)) or fold.shape != table.shape[1:]:
-        raise InvalidInput(f"quantiles of shape {table.shape} for {len(levels)} levels", "give one row per level")
+    table, fold = _quantile_table(observed, levels, quantiles), np.asarray(folds)
     complete = ~np.isnan(table.sum(axis=0) + np.asarray(observed, np.float64))
-    left = int(complete.sum() - np.unique(fold[complete], return_counts=True)[1].max(initial=0))
-    median = next((i for i, level in enumerate(levels) if level == _MEDIAN), None)
-    middle = None if median is None else table[median]
-    kept = set() if median is None else {median}
+    largest = np.unique(fold[complete], return_counts=True)[1].max(initial=0) if fold.shape == complete.shape else 0
+    left = int(complete.sum() - largest)
+    result = table.copy()
+    kept = {place for place, each in enumerate(levels) if each == _MEDIAN}
     inner: tuple[_Floats, _Floats] | None = None
-    for low, high in central_intervals(levels):
-        level = round(levels[high] - levels[low], _DIGITS)
-        if least_samples(level, sides) > left:
+    for nominal, (low, high) in _pairs(levels).items():
+        if least_samples(nominal, sides) > left:
             continue
-        down, up = cross_calibrated(
-            observed, table[low], table[high], fold, level, strata, median=middle, least=least, sides=sides
-        )
+        down, up = cross_calibrated_levels(
+            observed, levels, table, fold, nominal, strata, least=least, sides=sides
+        )  # fmt: skip
         if inner is not None:
             down, up = np.minimum(down, inner[0]), np.maximum(up, inner[1])
-        inner = table[low], table[high] = down, up
+        inner = result[low], result[high] = down, up
         kept |= {low, high}
     places = sorted(kept)
-    return tuple(float(levels[place]) for place in places), table[places]
+    return tuple(float(levels[place]) for place in places), result[places]
+
+
+def _quantile_table(observed: ArrayLike, levels: Sequence[float], quantiles: ArrayLike) -> _Floats:
+    table = np.asarray(quantiles, np.float64)
+    if np.ndim(observed) != 1 or table.shape != (len(levels), np.size(observed)):
+        raise InvalidInput(f"quantiles of shape {table.shape} for {len(levels)} levels", "give one row per level")
+    if any(not 0.0 < each < 1.0 for each in levels) or any(np.diff(levels) <= 0):
+        raise InvalidInput(f"quantile levels {list(levels)}", "give ascending levels between 0 and 1")
+    return table
+
+
+def _pairs(levels: Sequence[float]) -> dict[float, tuple[int, int]]:
+    """Places of the two bounds of each central interval, by its level, the narrowest first."""
+    return {round(levels[high] - levels[low], _DIGITS): (low, high) for low, high in central_intervals(levels)}
+
+
+def _base(y: _Floats, intervals: Mapping[float, tuple[_Floats, _Floats]], level: float, sides: Sides) -> float:
+    """Level of the interval whose scores an offset can be taken of."""
+    level = round(level, _DIGITS)
+    scores = _scores(y, *intervals[level])
+    known = ~np.isnan(scores).any(axis=0)
+    n = int(known.sum())
+    rank = _rank(n, level)
+    if n < least_samples(level, sides):
+        return level
+    widest = scores[:, known].max(axis=0)
+    tied = int((widest <= np.partition(widest, rank - 1)[rank - 1]).sum()) - rank
+    if tied <= _TIES * n:
+        return level
+    holding = (each for each, (low, high) in intervals.items() if int(((low <= y) & (y <= high)).sum()) >= rank)
+    return next(holding, level)
 
 
 def _side_level(level: float, sides: Sides) -> float:
@@ -271,10 +387,15 @@ def _codes(strata: ArrayLike, shape: tuple[int, ...]) -> _Ints:
     return codes.astype(np.int64)
 
 
+def _rank(n: int, share: float) -> int:
+    """Which of n scores, counted from 1, is the offset."""
+    # Rounded first, so that 0.9 * 10 counts as 9.
+    return math.ceil(round((n + 1) * share, _DIGITS))
+
+
 def _offsets(scores: _Floats, level: float, sides: Sides) -> tuple[float, float]:
     share = _side_level(level, sides)
-    # Rounded first, so that 0.9 * 10 counts as 9.
-    rank = math.ceil(round((scores.shape[1] + 1) * share, _DIGITS))
+    rank = _rank(scores.shape[1], share)
     if sides == "both":
         widest = float(np.partition(scores.max(axis=0), rank - 1)[rank - 1])
         return widest, widest

@@ -12,11 +12,13 @@ from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.methods.conformal import (
     LEAST_PER_STRATUM,
     Calibration,
+    calibration_levels,
     cross_calibrated,
+    cross_calibrated_levels,
     cross_calibrated_quantiles,
     least_samples,
 )
-from cup4soil.methods.validation import coverage_curve
+from cup4soil.methods.validation import NOMINAL_LEVELS, central_intervals, coverage_curve, interval_quantiles
 
 
 def world(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -122,13 +124,89 @@ def test_every_interval_of_a_curve_is_calibrated_at_its_level():
     np.testing.assert_array_equal(found[[1, 3]], [down, up])
 
 
+def tied_world(n: int, seed: int) -> tuple[np.ndarray, tuple[float, ...], np.ndarray]:
+    """Observations of few values, levels, and the quantiles of their distribution; it differs from row to row."""
+    random = np.random.default_rng(seed)
+    values = np.array([2.5, 10.0, 14.5, 20.0, 30.0, 40.0])
+    weights = random.dirichlet(np.full(6, 1.5), n)
+    y = values[(random.random(n)[:, None] > weights.cumsum(axis=1)).sum(axis=1).clip(0, 5)]
+    # Known less well than they are: their mixture with what is common to all.
+    seen = (0.75 * weights + 0.25 * weights.mean(axis=0)).cumsum(axis=1)
+    levels = interval_quantiles()
+    return y, levels, np.stack([values[(seen < level).sum(axis=1).clip(0, 5)] for level in levels])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_values_that_tie_are_calibrated_by_another_interval(seed):
+    y, levels, table = tied_world(2000, seed)
+    folds = np.arange(2000) % 10
+    low, middle, high = (table[levels.index(each)] for each in (0.05, 0.5, 0.95))
+    plain = cross_calibrated(y, low, high, folds, median=middle)
+    down, up = cross_calibrated_levels(y, levels, table, folds)
+    assert np.mean((plain[0] <= y) & (y <= plain[1])) > 0.94
+    assert 0.88 < np.mean((down <= y) & (y <= up)) < 0.935
+    assert (up - down).mean() < (plain[1] - plain[0]).mean()
+    found = Calibration.fit_levels(y, levels, table)
+    assert found.base is not None
+    assert found.base < 0.9
+    assert found.quantiles == pytest.approx(((1 - found.base) / 2, 0.5, (1 + found.base) / 2))
+    low, high = (table[levels.index(each)] for each in found.quantiles[::2])
+    rank = math.ceil(2001 * Fraction(9, 10))
+    assert ((low <= y) & (y <= high)).sum() >= rank
+    narrower = levels.index(found.quantiles[0]) + 1
+    inside = (table[narrower] <= y) & (y <= table[-narrower - 1])
+    assert inside.sum() < rank
+    assert found.offset() == Calibration.fit(y, low, high).offset()
+    assert Calibration.from_arrays(found.to_arrays()).quantiles == found.quantiles
+
+
+@pytest.mark.parametrize("sides", ["both", "each"])
+def test_values_that_do_not_tie_are_calibrated_at_their_level(sides):
+    y, table = quantile_world(500, 3)
+    levels, folds = (0.05, 0.1, 0.5, 0.9, 0.95), np.arange(500) % 5
+    found = Calibration.fit_levels(y, levels, table, sides=sides)
+    assert found.base == 0.9
+    assert found.quantiles == (0.05, 0.5, 0.95)
+    assert found.offset() == Calibration.fit(y, table[0], table[4], sides=sides).offset()
+    pairs = zip(
+        cross_calibrated_levels(y, levels, table, folds, sides=sides),
+        cross_calibrated(y, table[0], table[4], folds, median=table[2], sides=sides),
+        strict=True,
+    )
+    for one, other in pairs:
+        np.testing.assert_array_equal(one, other)
+
+
+def test_calibration_levels_bound_intervals_by_hundredths():
+    levels = calibration_levels()
+    nominal = {round(levels[high] - levels[low], 9) for low, high in central_intervals(levels)}
+    assert nominal >= {round(step / 100, 2) for step in range(50, 100)} | set(NOMINAL_LEVELS)
+    assert set(interval_quantiles()) <= set(levels)
+    assert 0.5 in levels
+
+
+def test_levels_that_do_not_serve_are_refused():
+    y, table = quantile_world(60, 0)
+    with pytest.raises(InvalidInput, match=r"no interval of 0\.9"):
+        Calibration.fit_levels(y, (0.1, 0.2, 0.5, 0.8, 0.9), table)
+    with pytest.raises(InvalidInput, match="ascending"):
+        Calibration.fit_levels(y, (0.95, 0.9, 0.5, 0.1, 0.05), table)
+    with pytest.raises(InvalidInput, match="median"):
+        cross_calibrated_levels(y, (0.05, 0.95), table[[0, 4]], np.arange(60) % 2)
+    with pytest.raises(InvalidInput, match="at least two"):
+        cross_calibrated_levels(y, (0.05, 0.1, 0.5, 0.9, 0.95), table, np.zeros(60))
+    with pytest.raises(InvalidSamples, match="at least 9"):
+        Calibration.fit_levels(y[:8], (0.05, 0.1, 0.5, 0.9, 0.95), table[:, :8])
+
+
 def test_levels_the_samples_are_too_few_for_are_left_out():
     y, table = quantile_world(14, 0)
     kept, found = cross_calibrated_quantiles(y, (0.05, 0.1, 0.5, 0.9, 0.95), table, np.arange(14) % 2)
     assert kept == (0.1, 0.5, 0.9)
     assert found.shape == (3, 14)
-    none, empty = cross_calibrated_quantiles(y, (0.05, 0.95), table[[0, 4]], np.arange(14) % 2)
-    assert (none, empty.shape) == ((), (0, 14))
+    none, only = cross_calibrated_quantiles(y, (0.05, 0.5, 0.95), table[[0, 2, 4]], np.arange(14) % 2)
+    assert none == (0.5,)
+    np.testing.assert_array_equal(only, table[[2]])
     with pytest.raises(InvalidInput, match="one row per level"):
         cross_calibrated_quantiles(y, (0.5,), table, np.arange(14) % 2)
 
@@ -247,9 +325,10 @@ def test_a_stored_calibration_says_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("settings", np.array([1.0, 0.0])),
-        ("settings", np.array([0.9, 2.0])),
-        ("settings", np.array([0.9])),
+        ("settings", np.array([1.0, 0.0, 0.9])),
+        ("settings", np.array([0.9, 2.0, 0.9])),
+        ("settings", np.array([0.9, 0.0, 1.0])),
+        ("settings", np.array([0.9, 0.0])),
         ("lower", np.array([np.nan, 1.0, 1.0])),
         ("lower", np.zeros(2)),
         ("upper", np.zeros(3, np.float32)),
