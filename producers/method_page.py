@@ -115,9 +115,7 @@ def _verdict(record: ProductRecord) -> Words | None:
     if record.verdict == "no-skill":
         return Words("poor", "No skill shown", NO_SKILL_NOTE)
     low = next((each.value for each in record.quality if each.name == MEC_LOWER_END), None)
-    told = (
-        "" if low is None else f" Nine times in ten its efficiency is at least {low:.2f}, whichever samples are taken."
-    )
+    told = "" if low is None else f" In 19 of 20 drawings of the samples its efficiency (MEC) is at least {low:.2f}."
     return Words("good", "Skill shown", f"In spatial validation the map is better than the mean of all samples.{told}")
 
 

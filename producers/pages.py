@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 BROWN, TEAL, VIOLET, GREY, RED = "#8a4f24", "#1f7a78", "#5b4a9e", "#6b6b6b", "#c0392b"
 # Hundredths of a point are finer than any screen.
 _PLACE = re.compile(r' (?:d|x|y)="[^"]*"')
+_INDENTATION = re.compile(r"\n\s+")
+_FONTS = re.compile(r"font-family: 'DejaVu Sans'[^;\"]*sans-serif")
 _LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
 _STYLE: Any = {
     "svg.hashsalt": "cup4soil",
@@ -87,7 +89,13 @@ def svg(figure: Figure) -> str:
     target = io.StringIO()
     figure.savefig(target, format="svg", dpi=120, metadata={"Date": None, "Creator": None})
     text = target.getvalue()
-    return _PLACE.sub(lambda found: _LONG_NUMBER.sub(r"\1", found[0]), text[text.index("<svg") :])
+    return _light(text[text.index("<svg") :])
+
+
+def _light(text: str) -> str:
+    """A drawing in about half the bytes: short coordinates, one name for the fonts, no indentation."""
+    cut = _PLACE.sub(lambda found: _LONG_NUMBER.sub(r"\1", found[0]), text)
+    return _INDENTATION.sub("\n", _FONTS.sub("font-family: 'DejaVu Sans', sans-serif", cut))
 
 
 @styled

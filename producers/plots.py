@@ -16,8 +16,9 @@ from cup4soil.methods.dependence import Dependence
 from producers.pages import BROWN, GREY, RED, TEAL, VIOLET, styled
 
 # Beyond this many points a drawing of each one is larger than a picture of them all.
-MOST_VECTOR_POINTS = 600
+MOST_VECTOR_POINTS = 200
 _MOST_BARS = 20
+_MOST_LARGE_DOTS = 600
 _LINES = ((BROWN, "o"), (TEAL, "s"), (VIOLET, "^"))
 
 type _Floats = NDArray[np.float64]
@@ -70,7 +71,7 @@ def _scatter_panel(axes: Axes, part: HeldOut, label: str) -> None:
     missed = (part.observed < part.lower) | (part.observed > part.upper)
     many = part.observed.size > MOST_VECTOR_POINTS
     axes.vlines(part.observed, part.lower, part.upper, color="#d9cfc3", linewidth=0.7, zorder=1.5, rasterized=many)
-    size = 14 if not many else 7
+    size = 14 if part.observed.size <= _MOST_LARGE_DOTS else 7
     for chosen, colour, name in ((~missed, BROWN, "interval holds it"), (missed, RED, "outside the 90 % interval")):
         axes.scatter(
             part.observed[chosen], part.mean[chosen], s=size, color=colour, alpha=0.75, linewidths=0, zorder=2.5,

@@ -68,10 +68,10 @@ def diagnose(result: TrainingResult, threads: int) -> Diagnostics:
 def semivariances(x: _Floats, y: _Floats, values: _Floats) -> Semivariances | None:
     """Semivariances of ``values`` at ``x``, ``y`` in metres with a fitted model; None where too few pairs tell them.
 
-    By Cressie's estimator, on which few outliers weigh less.
+    By Matheron's estimator, which levels off at the variance that it is compared with.
     """
     try:
-        found = empirical_variogram(x, y, values, classes=_CLASSES, estimator="cressie")
+        found = empirical_variogram(x, y, values, classes=_CLASSES)
     except InvalidSamples:
         return None
     enough = found.pairs >= _LEAST_PAIRS
