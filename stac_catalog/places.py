@@ -20,7 +20,11 @@ class Places:
 
     def page(self, record: ProductRecord) -> str:
         """The product's landing page, where a DOI would lead."""
-        return f"{self.root}{PRODUCTS}/{quote(record.collection)}/{quote(record.id)}"
+        return self.page_of(record.collection, record.id)
+
+    def page_of(self, collection: str, item: str) -> str:
+        """The landing page of the product with this id."""
+        return f"{self.root}{PRODUCTS}/{quote(collection)}/{quote(item)}"
 
     def form(self, record: ProductRecord, form: str) -> str:
         """The product's metadata in one of the forms of :mod:`stac_catalog.metadata`."""
