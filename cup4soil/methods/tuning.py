@@ -6,6 +6,7 @@ and judged by its out-of-bag error: no sample is predicted by a tree that saw it
 rows belong together (horizons of a profile) out of bag is not out of sight: give folds instead.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -116,7 +117,10 @@ def _out_of_bag(x: NDArray[np.float32], y: _Floats, parameters: ForestParameters
         random_state=parameters.seed, n_jobs=threads,
     )  # fmt: skip
     # As the forest itself is grown: several targets each relative to its spread, one as it is.
-    grown.fit(x, y[:, 0] if y.shape[1] == 1 else y / y.std(axis=0))
+    target = y[:, 0] if y.shape[1] == 1 else y / y.std(axis=0)
+    # scikit-learn's threads may leave the process without its warning filters; here they are put back.
+    with warnings.catch_warnings():
+        grown.fit(x, target)
     found = grown.oob_prediction_.reshape(y.shape) * (1.0 if y.shape[1] == 1 else y.std(axis=0))
     return _relative(found - y, y)
 
