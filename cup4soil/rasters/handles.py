@@ -69,25 +69,27 @@ class HandlePool:
             return self._out(key, self._by_file[key][-1]) if key in self._by_file else None
 
     def _put(self, key: _Key, dataset: DatasetReader) -> None:
-        unused = None
+        unused = []
         with self._lock:
             self._returns += 1
+            while self._full() and (oldest := self._long_unused()) is not None:
+                unused.append(oldest)
             if self._full():
-                unused = self._long_unused()
-            if self._full():
-                unused = dataset
+                unused.append(dataset)
             else:
                 self._idle[key, self._returns] = dataset
                 self._by_file.setdefault(key, []).append(self._returns)
                 self._bytes += _buffer_bytes(dataset)
-        if unused is not None:
-            unused.close()
+        for each in unused:
+            each.close()
 
     def _full(self) -> bool:
         return len(self._idle) >= self._most or self._bytes >= self._most_bytes
 
     def _long_unused(self) -> DatasetReader | None:
         """The one that has waited longest, if all the others could have been used several times since."""
+        if not self._idle:
+            return None
         key, time = next(iter(self._idle))
         return self._out(key, time) if self._returns - time > 4 * len(self._idle) else None
 

@@ -92,6 +92,36 @@ def test_full_pool_gives_way_to_another_archive(tmp_path, opened):
     pool.close()
 
 
+def test_what_makes_room_is_closed(tmp_path, monkeypatch):
+    """One large file comes where several small ones wait that nobody uses any more: each of them is closed."""
+    small = [raster(tmp_path / f"{n}.tif", n, 16) for n in range(4)]
+    large = [raster(tmp_path / f"large{n}.tif", n, 64) for n in range(2)]
+    pool = HandlePool(100, 64 * 64 + 1)
+    found = []
+    really = rasterio.open
+
+    def watched(*args, **more):
+        found.append(really(*args, **more))
+        return found[-1]
+
+    monkeypatch.setattr(rasterio, "open", watched)
+    for _ in range(30):
+        for source in [*small, *large] if not found else large:
+            value(pool, source)
+    pool.close()
+    assert len(found) >= len(small) + len(large)
+    assert all(dataset.closed for dataset in found)
+
+
+def test_pool_without_room_closes_everything(tmp_path):
+    source = raster(tmp_path / "a.tif", 3)
+    for pool in (HandlePool(0, 2**20), HandlePool(4, 0)):
+        for _ in range(3):
+            with pool.open(source) as dataset:
+                pass
+            assert dataset.closed
+
+
 def test_buffers_are_bounded(tmp_path, opened):
     sources = [raster(tmp_path / f"{n}.tif", n, 64) for n in range(4)]
     opened.clear()
