@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import dask
 from distributed import Client, LocalCluster, wait
 from distributed.client import ClosedClientError
+from distributed.comm import get_address_host_port
 from distributed.scheduler import KilledWorker
 
 from cup4soil.errors import InvalidInput, LimitExceeded, StoreError
@@ -148,6 +149,8 @@ def _local(workers: int, scratch: Path) -> Iterator[LocalCluster]:
 
 def _connect(scheduler: str) -> Client:
     try:
+        # A client that refuses its address is not whole, and cannot be closed.
+        get_address_host_port(scheduler)
         client = Client(scheduler, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InvalidInput(

@@ -354,6 +354,13 @@ def test_scheduler_that_is_not_there(tmp_path, monkeypatch, address):
         pass
 
 
+@pytest.mark.parametrize("address", ["nonsense", "ftp://x:1", "", "tcp://", "tcp://host", "://", "tcp://host:port"])
+def test_address_of_no_scheduler_reaches_no_client(tmp_path, monkeypatch, address):
+    monkeypatch.setattr(execution, "Client", pytest.fail)
+    with pytest.raises(InvalidInput, match="no Dask scheduler answers"), runner(address, 1, tmp_path):
+        pass
+
+
 # Scenes that cannot be read
 
 
