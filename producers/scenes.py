@@ -235,7 +235,8 @@ def _unwanted(entry: ArchiveItem, wanted: SceneFilter) -> Rejection | None:
     if item.geometry is None:
         return Rejection("no geometry")
     time = _time(entry)
-    if (wanted.start and time < wanted.start) or (wanted.end and time > wanted.end):
+    # The last second of a period is its own to the end, as it is of a window.
+    if (wanted.start and time < wanted.start) or (wanted.end and time.replace(microsecond=0) > wanted.end):
         return Rejection("outside the period")
     if wanted.area is not None and not shape(item.geometry).intersects(wanted.area):
         return Rejection("outside the area")

@@ -217,6 +217,15 @@ def test_every_moment_of_a_year_lies_in_one_window_of_one_year():
         assert [window.label for window in windows if window.holds(moment)] == [str(moment.year)]
 
 
+def test_the_last_second_of_a_period_is_its_own_to_the_end(tmp_path):
+    """For the scenes that are chosen as for the windows that they enter."""
+    times = ("2019-12-31T23:59:59.700Z", "2020-12-31T23:59:59.700Z", "2021-01-01T00:00:00Z")
+    specs = [typical_scene(np.random.default_rng(i), f"S{i}", time) for i, time in enumerate(times)]
+    run = planned(write_archive(tmp_path, specs), years=(1,), start=first(2019), end=last(2020))
+    assert [[scene.id for scene in job.selection.scenes] for job in run.jobs] == [["S0"], ["S1"]]
+    assert run.selection.rejected.keys() == {"S2"}
+
+
 def test_the_period_cuts_the_first_and_the_last_year():
     start, end = datetime(2019, 6, 1, tzinfo=UTC), datetime(2021, 2, 1, tzinfo=UTC)
     one, two, three = time_windows(start, end, years=(1,), seasons=False, times=[start, end])
