@@ -3,10 +3,12 @@
 import hashlib
 import shutil
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
@@ -48,6 +50,13 @@ from producers.land_cover import Legend, read_legend
 from producers.scenes import Selection
 
 
+class _Locks(NamedTuple):
+    """Folders that stay locked until ``stack`` is left, by the folder each lies in."""
+
+    stack: ExitStack
+    held: dict[Path, Path]
+
+
 @dataclass(frozen=True)
 class CompositeRun:
     """One reading of an archive and the windows it gives; see :func:`plan_run`. ``area`` is in the grid's CRS."""
@@ -64,6 +73,7 @@ class CompositeRun:
     rules: CompositeRules = field(default_factory=CompositeRules)
     # Folders that this run has been through: what could not be read for one window is not asked for again by the next.
     _computed: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
+    _locks: list["_Locks"] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @cached_property
     def jobs(self) -> tuple["CompositeJob", ...]:
@@ -118,6 +128,38 @@ class CompositeRun:
             folder=folder.resolve(),
             most_broken=self.most_broken,
         )
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """While this lasts, the folder of the run stays locked between one job and the next."""
+        with ExitStack() as stack:
+            self._locks.append(_Locks(stack, {}))
+            try:
+                yield
+            finally:
+                self._locks.pop()
+
+    @contextmanager
+    def scratch(self, parent: Path) -> Iterator[Path]:
+        """The folder in ``parent`` where blocks wait, locked.
+
+        Raises:
+            StoreError: when another process is at the same run.
+        """
+        if not self._locks:
+            with run_folder(parent, self.id) as folder:
+                yield folder
+            return
+        stack, held = self._locks[-1]
+        if parent not in held:
+            held[parent] = stack.enter_context(run_folder(parent, self.id))
+        yield held[parent]
+
+    def clear(self, parent: Path) -> None:
+        """Remove what the run left in ``parent``, once all its windows are whole."""
+        clear_run(parent, self.id)
+        for locks in self._locks:
+            locks.held.pop(parent, None)
 
     def compute(self, folder: Path, progress: Progress) -> None:
         """Compute the blocks that ``folder`` does not hold yet, in all windows that are not put together yet.
@@ -189,12 +231,12 @@ class CompositeJob:
             UnreadableScene: when more scenes cannot be read than is allowed.
         """
         parent = folder.parent
-        with run_folder(parent, self.of.id) as scratch:
+        with self.of.scratch(parent) as scratch:
             self.of.compute(scratch, progress)
             record = self._put_together(scratch, folder, progress)
             _mark_put_together(scratch, self.window)
             if all(_put_together(scratch, window) for window in self.of.windows):
-                clear_run(parent, self.of.id)
+                self.of.clear(parent)
         return record
 
     def _put_together(self, scratch: Path, folder: Path, progress: Progress) -> ProductRecord:
@@ -226,11 +268,12 @@ class CompositeJob:
             self.of.request, self.window, self.selection, self.geobox, self.algorithm, self.sources, self.licence,
             broken, dict(summary.classes), len(self.of.blocks), self.of.plan,
         )  # fmt: skip
-        write_document(folder / LINEAGE.file, composite_lineage(making))
-        write_document(folder / TILES.file, tile_outlines(self.selection))
         suspects = {scene: (valid, dropped[scene]) for scene, valid in seen.items()}
         record = composite_record(self._final_id(broken), making, layers)
-        documents = write_composite_report(folder, summary, report_facts(record, making, suspects))
+        with writing(folder):
+            write_document(folder / LINEAGE.file, composite_lineage(making))
+            write_document(folder / TILES.file, tile_outlines(self.selection))
+            documents = write_composite_report(folder, summary, report_facts(record, making, suspects))
         return record.model_copy(update={"documents": (*record.documents, *documents)})
 
     def _final_id(self, broken: Broken) -> str:

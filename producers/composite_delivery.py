@@ -91,8 +91,11 @@ def deliver_composites(
     for tile in tiles or (None,):
         folder = out / tile if tile is not None and len(tiles) > 1 else out
         run = plan_run(_on_tile(request, tile), settings, execution)
-        for job in run.jobs:
-            yield deliver(job, folder / job.window.label if len(run.jobs) > 1 else folder, store, progress)
+        # Between the windows nobody else is let at what they share.
+        with run.together():
+            for job in run.jobs:
+                place = folder / job.window.label if len(run.jobs) > 1 else folder
+                yield deliver(job, place, store, progress)
 
 
 def _on_tile(request: CompositeRequest, tile: str | None) -> CompositeRequest:
