@@ -78,4 +78,4 @@ def validate_map(
 
 
 def _at(folder: Path, record: ProductRecord, name: str, places: tuple[_Floats, _Floats]) -> _Floats:
-    return read_at_points(folder / record.layer(name).file, *places)[0].astype(np.float64)
+    return np.asarray(read_at_points(folder / record.layer(name).file, *places)[0], np.float64)
