@@ -14,21 +14,22 @@ from cup4soil.methods.applicability import Applicability
 from cup4soil.methods.conformal import Calibration
 from cup4soil.methods.forest import ForestParameters, QuantileForest
 from cup4soil.methods.selection import Selection
-from cup4soil.products import Algorithm, ProductRecord, Source, file_checksum, product_id
+from cup4soil.products import Algorithm, ProductRecord, Source, product_id
 from cup4soil.progress import Progress
 from cup4soil.properties import TEXTURE_CODES
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.settings import Settings
 from cup4soil.soil_models import DEPTH_FEATURE, collection_name, save_arrays, save_description
 from producers.reporting import write_report
+from producers.sample_sources import SampleSource, sample_source
 from producers.samples import SampleSpec, check_spec
-from producers.tables import check_samples_file
 from producers.training_choices import Chooser, told, uncorrelated
 from producers.training_data import Training, read_training
 from producers.training_folds import FoldPlan, random_plan, spatial_plan
 from producers.training_record import model_description, model_record
 from producers.training_request import TrainRequest
 from producers.training_result import Choices, TrainingResult
+from producers.training_targets import check_targets
 from producers.training_validation import LEVELS, Checked, validate
 
 COLLECTION = "models"
@@ -52,6 +53,7 @@ class TrainJob:
 
     request: TrainRequest
     settings: Settings
+    source: SampleSource
     spec: SampleSpec
     stack: CovariateStack | None
     sources: tuple[Source, ...]
@@ -110,7 +112,7 @@ class TrainJob:
         """
         with progress.step("Reading samples and covariates", 1) as advance:
             training, correlated = self._training()
-            spatial = spatial_plan(self.request, self.spec, training.table, training.stack)
+            spatial = spatial_plan(self.request, self.source, self.spec, training.table, training.stack)
             random = random_plan(self.request, training.table)
             chooser = self._chooser(training)
             advance()
@@ -143,7 +145,7 @@ class TrainJob:
 
     def _training(self) -> tuple[Training, Selection]:
         """The samples with the covariates that do not say what another says, and which were left out."""
-        training = read_training(self.request, self.spec, self.stack, self.categorical)
+        training = read_training(self.request, self.source, self.spec, self.stack, self.categorical)
         names = training.encoding.covariates
         found = uncorrelated(self.request, names, self.categorical, training.covariates)
         if found.kept == names:
@@ -152,7 +154,7 @@ class TrainJob:
             return training.of(found.kept), found
         # Read again: another grid may be the finest now, and samples may have all that is left.
         stack = self.stack.select(found.kept)
-        return read_training(self.request, self.spec, stack, stack.categorical), found
+        return read_training(self.request, self.source, self.spec, stack, stack.categorical), found
 
     def _chooser(self, training: Training) -> Chooser:
         stratum = self.request.stratum
@@ -206,7 +208,7 @@ class TrainJob:
         applicability: Applicability,
         calibrations: Sequence[Calibration | None],
     ) -> ProductRecord:
-        period = self.request.period or (self.stack.period if self.stack else None)
+        period = self.request.period or self.source.period or (self.stack.period if self.stack else None)
         simulated = self.stack is not None and self.stack.simulated
         checksum = save_arrays(folder, result.forest, applicability, calibrations)
         record = model_record(result, self.id, self.algorithm, self._told(result), self.licence, period, simulated)
@@ -229,7 +231,10 @@ class TrainJob:
 
 def plan_trainings(request: TrainRequest, settings: Settings) -> tuple[TrainJob, ...]:
     """The models of a request: one, or one for each of several depths. As :func:`plan_training`."""
-    return tuple(plan_training(each, settings) for each in request.each_depth)
+    jobs = tuple(plan_training(each, settings) for each in request.each_depth)
+    if len(jobs) > 1 and jobs[0].spec.upper is None:
+        raise InvalidInput("several depths need horizons", "name their columns with --id, --upper and --lower")
+    return jobs
 
 
 def plan_training(request: TrainRequest, settings: Settings) -> TrainJob:
@@ -242,25 +247,35 @@ def plan_training(request: TrainRequest, settings: Settings) -> TrainJob:
     """
     if len(request.each_depth) != 1:
         raise InvalidInput(f"the request is for {len(request.each_depth)} models", "ask for one, or plan several")
-    check_samples_file(request.samples)
-    spec = request.sample_spec()
-    check_spec(spec)
-    stack = _stack(request) if request.covariates else None
-    samples = Source(
-        role="samples",
-        id=request.samples.name,
-        title=f"Soil samples {request.samples.name}",
-        checksum=file_checksum(request.samples),
-        licence=request.licence,
-        attribution=request.attribution,
+    source = sample_source(
+        request.samples, request.format, mapping=request.mapping, joins=request.joins, layer=request.layer
     )
-    sources = (samples, *(stack.sources() if stack else ()))
-    licence = derived_licence([source.licence for source in sources], settings.data_policy)
-    job = TrainJob(request, settings, spec, stack, sources, licence)
+    spec = request.sample_spec(source)
+    check_spec(spec)
+    check_targets(request, spec.targets)
+    stack = _stack(request) if request.covariates else None
+    sources = (*_sample_sources(request, source), *(stack.sources() if stack else ()))
+    licence = derived_licence([each.licence for each in sources], settings.data_policy)
+    job = TrainJob(request, settings, source, spec, stack, sources, licence)
     _check_names(job)
     # Parameters of the forest are checked where they are used; now is the time to hear of it.
     _ = job.forest_parameters
     return job
+
+
+def _sample_sources(request: TrainRequest, source: SampleSource) -> tuple[Source, ...]:
+    """One for each file; the terms stated stand before those of the files."""
+    return tuple(
+        Source(
+            role="samples",
+            id=name,
+            title=f"Soil samples {name}" if name == source.title else f"{source.title}: {name}",
+            checksum=checksum,
+            licence=request.licence or source.licence,
+            attribution=request.attribution or source.attribution,
+        )
+        for name, checksum in source.files.items()
+    )
 
 
 def _stack(request: TrainRequest) -> CovariateStack:

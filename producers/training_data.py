@@ -10,7 +10,8 @@ from cup4soil.errors import InvalidSamples
 from cup4soil.methods.features import Encoding
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.soil_models import DEPTH_FEATURE, with_depth
-from producers.samples import SampleReport, SampleSpec, SampleTable, check_enough, read_samples, without_gaps
+from producers.sample_sources import SampleSource
+from producers.samples import SampleReport, SampleSpec, SampleTable, check_enough, without_gaps
 from producers.training_request import TrainRequest
 from producers.training_targets import Targets, targets_of
 
@@ -57,7 +58,11 @@ class Training:
 
 
 def read_training(
-    request: TrainRequest, spec: SampleSpec, stack: CovariateStack | None, categorical: Collection[str]
+    request: TrainRequest,
+    source: SampleSource,
+    spec: SampleSpec,
+    stack: CovariateStack | None,
+    categorical: Collection[str],
 ) -> Training:
     """Read the samples of a request and their covariates: those of ``stack``, or columns of the table without.
 
@@ -65,7 +70,7 @@ def read_training(
         InvalidSamples: when too few samples can be used, they all have one value, or classes are none.
         NotFound: when a column is missing.
     """
-    table, report = read_samples(request.samples, spec)
+    table, report = source.read(spec)
     covariates, names = table.features.astype(np.float32), request.features
     if stack is not None:
         covariates, names = stack.at_points(table.x, table.y, spec.crs), stack.names
@@ -76,7 +81,7 @@ def read_training(
     features, columns = encoding.encode(covariates)[0], encoding.features
     if request.three_d:
         features, columns = with_depth(features, table.depth_mid), (*columns, DEPTH_FEATURE)
-    targets = targets_of(request, [target.property for target in spec.targets], table)
+    targets = targets_of(request, spec.targets, table)
     strata = None if request.stratum is None else _strata(request.stratum, names, covariates)
     return Training(table, report, stack, encoding, covariates, features, columns, targets, strata)
 

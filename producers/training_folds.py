@@ -12,8 +12,8 @@ from cup4soil.methods.folds import random_folds, region_folds, spatial_folds
 from cup4soil.methods.knndm import knndm_folds
 from cup4soil.rasters.covariates import CovariateStack
 from producers.coordinates import metric_coordinates
+from producers.sample_sources import SampleSource
 from producers.samples import SampleSpec, SampleTable
-from producers.tables import read_table
 from producers.training_request import TrainRequest
 from producers.training_result import FoldKind
 
@@ -52,7 +52,9 @@ def random_plan(request: TrainRequest, table: SampleTable) -> FoldPlan:
     return FoldPlan("random", "Random folds", "", random_folds(groups, request.folds, request.seed), groups)
 
 
-def spatial_plan(request: TrainRequest, spec: SampleSpec, table: SampleTable, stack: CovariateStack | None) -> FoldPlan:
+def spatial_plan(
+    request: TrainRequest, source: SampleSource, spec: SampleSpec, table: SampleTable, stack: CovariateStack | None
+) -> FoldPlan:
     """Folds of the kind asked for.
 
     Raises:
@@ -61,7 +63,7 @@ def spatial_plan(request: TrainRequest, spec: SampleSpec, table: SampleTable, st
     """
     groups, folds, seed = table.groups, request.folds, request.seed
     if request.validation == "regions":
-        return _regions(request, table)
+        return _regions(request, source, table)
     if request.validation == "knndm" and stack is not None:
         places, cells = _with_cells(spec, table, stack, seed)
         matched = knndm_folds(places, cells, groups, folds, seed)
@@ -73,8 +75,8 @@ def spatial_plan(request: TrainRequest, spec: SampleSpec, table: SampleTable, st
     return FoldPlan("blocks", "Spatial blocks", f" of {size:g} m", blocks.folds, blocks.blocks, size)
 
 
-def _regions(request: TrainRequest, table: SampleTable) -> FoldPlan:
-    names = regions_of(request, table)
+def _regions(request: TrainRequest, source: SampleSource, table: SampleTable) -> FoldPlan:
+    names = regions_of(source, request.region_column or "", table)
     count = np.unique(names).size
     found = region_folds(names, table.groups, min(request.folds, count) if count > 1 else None, request.seed)
     units = np.unique(names, return_inverse=True)[1].astype(np.int64)
@@ -82,19 +84,18 @@ def _regions(request: TrainRequest, table: SampleTable) -> FoldPlan:
     return FoldPlan("regions", "Whole regions", detail, found.folds, units)
 
 
-def regions_of(request: TrainRequest, table: SampleTable) -> NDArray[np.str_]:
-    """The region of each sample, (m,): that of its first row.
+def regions_of(source: SampleSource, column: str, table: SampleTable) -> NDArray[np.str_]:
+    """The region of each sample by a column of its source, (m,): that of its first row.
 
     Raises:
         NotFound: when there is no such column.
         InvalidSamples: when a sample has no region.
     """
-    given = read_table(request.samples)
-    cells = dict(zip(given.numbers, given.column(request.region_column or ""), strict=True))
+    cells = dict(zip(source.table.numbers, source.table.column(column), strict=True))
     found = [cells[rows[0]].strip() for rows in table.rows]
     if "" in found:
         row = table.rows[found.index("")][0]
-        raise InvalidSamples(f"row {row} has no region in column {request.region_column}", "fill it, or use blocks")
+        raise InvalidSamples(f"row {row} has no region in column {column}", "fill it, or validate by blocks")
     return np.array(found, dtype=str)
 
 

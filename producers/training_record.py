@@ -26,7 +26,7 @@ from cup4soil.products import (
     Verdict,
     labelled,
 )
-from cup4soil.properties import TEXTURE_CODES
+from cup4soil.properties import TEXTURE_CODES, property_codes
 from cup4soil.rasters.covariate_signature import CovariateSignature
 from cup4soil.soil_maps import QUANTILES
 from cup4soil.soil_models import (
@@ -43,6 +43,7 @@ _SOFTWARE = ("cup4soil", "numpy", "scikit-learn", "scipy", "rasterio", "numba")
 _LEAST_EXTENT_DEGREES = 1e-5
 MEC_UPPER_END = "MEC, upper end of its 90 % interval"
 
+_HARMONISED = {"weighted": "their thickness-weighted mean", "spline": "an equal-area spline"}
 # Name, attribute of Scores, whether it has the unit of the property, meaning.
 MEASURES = (
     ("RMSE", "rmse", True, "Root mean squared error of the predicted mean."),
@@ -196,8 +197,8 @@ def model_verdict(result: TrainingResult) -> Verdict | None:
 
 def _only_code(result: TrainingResult) -> str | None:
     """The property's code, None for several properties and for one that is no known one."""
-    codes = [target.property_code for target in result.request.targets]
-    return codes[0] if len(codes) == 1 else None
+    codes = [output.prop.code for output in result.outputs]
+    return codes[0] if len(codes) == 1 and codes[0] in property_codes() else None
 
 
 def _all_measures(result: TrainingResult) -> tuple[Measure, ...]:
@@ -282,8 +283,9 @@ def interval_sentence(validation: Validation) -> str:
 
 
 def _abstract(result: TrainingResult) -> str:
+    horizons = any(len(rows) > 1 for rows in result.table.rows)
     depth_note = (
-        " Horizons were brought to the interval by their thickness-weighted mean." if result.request.upper else ""
+        f" Horizons were brought to the interval by {_HARMONISED[result.request.harmonise]}." if horizons else ""
     )
     scale = "".join(
         f" Trees were grown on the logarithm of {lower_first(output.prop.title)}."

@@ -17,6 +17,7 @@ from cup4soil.grids import parse_crs
 from cup4soil.methods.tuning import TRIALS
 from cup4soil.products import Period
 from cup4soil.properties import TEXTURE_CODES, SoilProperty, property_codes, soil_property
+from producers.sample_sources import SampleSource
 from producers.samples import TEXTURE_TOLERANCE_PERCENT, SampleSpec, TargetSpec
 
 _LARGEST_STORED = 32_767
@@ -38,13 +39,15 @@ class Target:
 class TrainRequest(BaseModel):
     """Samples, where in their table what stands, what to learn from, and how.
 
+    ``format``, ``mapping``, ``joins`` and ``layer`` are those of :func:`producers.sample_sources.sample_source`. Where
+    the source knows its columns, ``property_code`` alone says what to learn; ``x``, ``y`` and ``crs`` may be left out.
     ``target``, ``unit`` and ``property_code`` are one each, or several in pairs: properties learnt together by one
     forest; clay, silt and sand as a texture. Without ``property_code`` the model is of a property named after the
     target column, in ``unit`` and without a range to check. ``depth`` is what the horizons are brought to; without
     depth columns it states what the samples are of. Of several ``depths`` each gets a model of its own, or with
     ``three_d`` all are mapped by one that learns from every horizon, with depth as a feature. ``texture`` names the
-    columns of sand, silt and clay where their names do not tell. ``log_targets`` are the columns whose logarithm is
-    modelled, all with ``log``. ``ordered`` names classes whose numbers have an order,
+    columns of sand, silt and clay where their names do not tell. ``log_targets`` are the columns or properties whose
+    logarithm is modelled, all with ``log``. ``ordered`` names classes whose numbers have an order,
     ``computed`` declares covariates computed of others, ``grid`` is a raster to take the grid of.
     ``block_size`` is in metres, ``period`` when the samples were taken.
     """
@@ -52,11 +55,15 @@ class TrainRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     samples: Path
-    target: str | tuple[str, ...]
-    unit: str | tuple[str, ...]
-    x: str
-    y: str
-    crs: str
+    target: str | tuple[str, ...] = ()
+    unit: str | tuple[str, ...] = ()
+    x: str | None = None
+    y: str | None = None
+    crs: str | None = None
+    format: str = "auto"
+    mapping: Path | None = None
+    joins: tuple[Path, ...] = ()
+    layer: str | None = None
     property_code: str | tuple[str, ...] | None = None
     id: str | None = None
     upper: str | None = None
@@ -73,6 +80,9 @@ class TrainRequest(BaseModel):
     texture: tuple[str, str, str] | None = None
     texture_tolerance: float = TEXTURE_TOLERANCE_PERCENT
     minimum_coverage: float = 0.5
+    harmonise: Literal["weighted", "spline"] = "weighted"
+    smoothing: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    below_detection: Literal["exclude", "half"] | None = None
     log: bool = False
     log_targets: tuple[str, ...] = ()
     folds: int = 10
@@ -106,10 +116,15 @@ class TrainRequest(BaseModel):
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """The columns to learn from, in order."""
+        """The columns to learn from, in order; none where the source of the samples knows them."""
         columns, units, codes = _several(self.target), _several(self.unit), _several(self.property_code)
         given = codes or (None,) * len(columns)
-        return tuple(Target(*each) for each in zip(columns, units, given, strict=True))
+        return tuple(Target(*each) for each in zip(columns, units, given, strict=True)) if columns else ()
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The properties asked for."""
+        return _several(self.property_code)
 
     @property
     def each_depth(self) -> tuple["TrainRequest", ...]:
@@ -118,23 +133,26 @@ class TrainRequest(BaseModel):
             return (self,)
         return tuple(self.model_copy(update={"depth": depth, "depths": ()}) for depth in self.depths)
 
-    def sample_spec(self) -> SampleSpec:
-        """How the table of samples is to be read.
+    def sample_spec(self, source: SampleSource) -> SampleSpec:
+        """How the samples of ``source`` are to be read.
 
         Raises:
-            InvalidInput: when a property, unit or CRS is unknown.
+            NotFound: when a property is unknown, or not in the source.
+            InvalidInput: when a unit or CRS is unknown, or the request contradicts the source.
         """
-        targets = tuple(
+        targets = [
             TargetSpec(column=each.column, property=requested_property(each), unit=each.unit) for each in self.targets
-        )
+        ]
         whole = self.depth
         if self.three_d:
             whole = Depth(min(d.upper_cm for d in self.depths), max(d.lower_cm for d in self.depths))
-        return SampleSpec(
-            targets=targets, x=self.x, y=self.y, crs=parse_crs(self.crs), id=self.id, upper=self.upper,
-            lower=self.lower, depth=whole, depths_as_rows=self.three_d, features=self.features,
+        return source.spec(
+            () if targets else self.codes, targets=targets, x=self.x, y=self.y,
+            crs=None if self.crs is None else parse_crs(self.crs), id=self.id, upper=self.upper, lower=self.lower,
+            depth=whole, depths_as_rows=self.three_d, features=self.features,
             texture=self.texture or _texture_columns(self.targets), texture_tolerance=self.texture_tolerance,
-            minimum_coverage=self.minimum_coverage,
+            minimum_coverage=self.minimum_coverage, harmonise=self.harmonise, smoothing=self.smoothing,
+            below_detection=self.below_detection,
         )  # fmt: skip
 
     def parameters(self) -> dict[str, Any]:
@@ -142,7 +160,18 @@ class TrainRequest(BaseModel):
 
         Licence and attribution of the samples count too; they are part of their source's identity.
         """
-        left_out = {"samples", "covariates", "grid", "title", "licence", "attribution", "depth", "depths"}
+        left_out = {
+            "samples",
+            "mapping",
+            "joins",
+            "covariates",
+            "grid",
+            "title",
+            "licence",
+            "attribution",
+            "depth",
+            "depths",
+        }
         stated = self.model_dump(mode="json", exclude=left_out)
         depths = [str(depth) for depth in self.depths]
         return stated | {"depth": str(self.depth) if self.depth else None, "depths": depths}
@@ -167,6 +196,8 @@ def _check_sources(request: TrainRequest) -> None:
 
 def _check_targets(request: TrainRequest) -> None:
     columns, units, codes = _several(request.target), _several(request.unit), _several(request.property_code)
+    if not columns and not units and codes:
+        return
     if not columns or len(columns) != len(units) or len(codes) not in (0, len(columns)):
         problem = f"{len(columns)} targets, {len(units)} units and {len(codes)} properties"
         raise InvalidInput(problem, "give a unit for each target, and a property for each or for none")
@@ -178,14 +209,6 @@ def _check_targets(request: TrainRequest) -> None:
     both = [column for column in columns if column in request.features]
     if both:
         raise InvalidInput(f"column {both[0]!r} is target and feature at once", "leave it out of --features")
-    unknown = [column for column in request.log_targets if column not in columns]
-    if unknown:
-        raise InvalidInput(f"{unknown[0]!r} is no target", f"there are {', '.join(columns)}")
-    if (request.log or request.log_targets) and len(set(codes) & set(TEXTURE_CODES)) == len(TEXTURE_CODES):
-        logged = [c for c, code in zip(columns, codes, strict=True) if code in TEXTURE_CODES and (
-            request.log or c in request.log_targets)]  # fmt: skip
-        if logged:
-            raise InvalidInput("a texture has log-ratios of its own", "leave --log out for sand, silt and clay")
 
 
 def _check_depths(request: TrainRequest) -> None:
@@ -197,8 +220,6 @@ def _check_depths(request: TrainRequest) -> None:
         raise InvalidInput("a depth is given twice", "give each once")
     if request.three_d and not request.depths:
         raise InvalidInput("a model in three dimensions has no depths to map", "give --depths, such as 0-5,5-15,15-30")
-    if (request.three_d or request.depths) and not (request.id and request.upper and request.lower):
-        raise InvalidInput("several depths need horizons", "name their columns with --id, --upper and --lower")
 
 
 def _check_validation(request: TrainRequest) -> None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cup4soil.errors import InvalidSamples
+from cup4soil.errors import InvalidInput, InvalidSamples
 from cup4soil.methods import texture
-from cup4soil.properties import TEXTURE_CODES, SoilProperty
+from cup4soil.properties import TEXTURE_CODES, SoilProperty, property_codes
 from cup4soil.soil_models import Group
 from cup4soil.soil_outputs import Transform
-from producers.samples import SampleTable
+from producers.samples import SampleTable, TargetSpec
 from producers.training_request import TrainRequest, with_factor
 
 type _Floats = NDArray[np.float64]
@@ -38,7 +38,23 @@ class Targets:
     reported: _Floats
 
 
-def targets_of(request: TrainRequest, properties: Sequence[SoilProperty], table: SampleTable) -> Targets:
+def check_targets(request: TrainRequest, targets: Sequence[TargetSpec]) -> None:
+    """Refuse logarithms that cannot be.
+
+    Raises:
+        InvalidInput: when one is asked for of what is no target, or of a texture.
+    """
+    known = {name for each in targets for name in (each.column, each.property.code)}
+    unknown = [name for name in request.log_targets if name not in known]
+    if unknown:
+        raise InvalidInput(f"{unknown[0]!r} is no target", f"there are {', '.join(each.column for each in targets)}")
+    codes = {each.property.code for each in targets}
+    fractions = [each for each in targets if each.property.code in TEXTURE_CODES]
+    if set(TEXTURE_CODES) <= codes and any(_logged(request, each) for each in fractions):
+        raise InvalidInput("a texture has log-ratios of its own", "leave --log out for sand, silt and clay")
+
+
+def targets_of(request: TrainRequest, targets: Sequence[TargetSpec], table: SampleTable) -> Targets:
     """The scales of the properties of ``table``, in its order.
 
     Clay, silt and sand together are brought to a sum of 100 % and modelled by their additive log-ratios; every other
@@ -49,7 +65,7 @@ def targets_of(request: TrainRequest, properties: Sequence[SoilProperty], table:
             property without a known range are too large for a map.
     """
     reported = np.array(table.values, dtype=np.float64)
-    codes = [prop.code for prop in properties]
+    codes = [target.property.code for target in targets]
     fractions = [codes.index(code) for code in TEXTURE_CODES] if set(TEXTURE_CODES) <= set(codes) else []
     modelled: list[_Floats] = []
     if fractions:
@@ -57,13 +73,14 @@ def targets_of(request: TrainRequest, properties: Sequence[SoilProperty], table:
         modelled += list(texture.alr(*texture.close(*parts.T).T).T)
         reported[:, fractions] = 100.0 * parts / parts.sum(axis=1, keepdims=True)
     outputs = []
-    for place, (prop, target) in enumerate(zip(properties, request.targets, strict=True)):
+    for place, target in enumerate(targets):
         own, transform = None, Transform(name="identity")
         if place not in fractions:
             own = len(modelled)
-            transform = _transform(reported[:, place], target.column, request)
+            transform = _transform(reported[:, place], logged=_logged(request, target))
             modelled.append(transform.apply(reported[:, place]))
-        shown = prop if target.property_code else with_factor(prop, reported[:, place])
+        known = target.property.code in property_codes()
+        shown = target.property if known else with_factor(target.property, reported[:, place])
         outputs.append(Output(shown, target.column, target.unit, transform, own))
     group: Group = "single" if len(outputs) == 1 else "joint"
     if fractions and len(outputs) == len(fractions):
@@ -71,9 +88,13 @@ def targets_of(request: TrainRequest, properties: Sequence[SoilProperty], table:
     return Targets(group, tuple(outputs), np.column_stack(modelled), reported)
 
 
-def _transform(values: _Floats, column: str, request: TrainRequest) -> Transform:
+def _logged(request: TrainRequest, target: TargetSpec) -> bool:
+    return request.log or bool({target.column, target.property.code} & set(request.log_targets))
+
+
+def _transform(values: _Floats, *, logged: bool) -> Transform:
     """The scale modelled. Zeros (below what was detected) stand at half the smallest positive value under ln."""
-    if not (request.log or column in request.log_targets):
+    if not logged:
         return Transform(name="identity")
     if values.min() < 0 or values.max() <= 0:
         raise InvalidSamples(f"values of {values.min():g} have no logarithm", "train without --log")

@@ -11,33 +11,34 @@ from cup4soil.errors import InvalidInput
 from cup4soil.products import Period
 from cup4soil.settings import Settings
 from producers.composite_request import utc_day
-from producers.jobs import Delivery
+from producers.jobs import Delivery, deliver
 from producers.training import TrainRequest, plan_trainings
-from service.commands.options import deliver_and_show, json_option, store_option
+from service.commands.options import deliver_and_show, json_option, open_store, show_deliveries, store_option
+from service.commands.sample_options import sample_reading_options, sample_source_options
+from service.console import ConsoleProgress
 
 
 @click.command()
 @click.argument("samples", type=click.Path(path_type=Path))
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--target", required=True, multiple=True, help="Column with the values to learn; may be repeated.")
+@sample_source_options
+@click.option("--target", multiple=True, help="Column with the values to learn; may be repeated.")
 @click.option(
     "--property",
     "property_code",
     multiple=True,
     help="Soil property the column holds, such as soc; one for each --target. Clay, silt and sand make a texture.",
 )
-@click.option(
-    "--unit", required=True, multiple=True, help="Unit of the column, such as % or g/kg; one for each --target, or all."
-)
+@click.option("--unit", multiple=True, help="Unit of the column, such as % or g/kg; one for each --target, or all.")
 @click.option("--id", "id_column", help="Column that names the profile.")
 @click.option("--upper", help="Column with the upper depth (cm).")
 @click.option("--lower", help="Column with the lower depth (cm).")
 @click.option("--depth", help="Depth interval to map (cm), such as 0-20.")
 @click.option("--depths", default="", metavar="A-B,...", help="Several depth intervals: a model in MODEL for each.")
 @click.option("--three-d", is_flag=True, help="One model for all --depths: every horizon a sample, depth a feature.")
-@click.option("--x", required=True, help="Column with the easting or longitude.")
-@click.option("--y", required=True, help="Column with the northing or latitude.")
-@click.option("--crs", required=True, help="CRS of the coordinates, such as EPSG:3035.")
+@click.option("--x", help="Column with the easting or longitude.")
+@click.option("--y", help="Column with the northing or latitude.")
+@click.option("--crs", help="CRS of the coordinates, such as EPSG:3035.")
 @click.option(
     "--covariates",
     multiple=True,
@@ -58,6 +59,7 @@ from service.commands.options import deliver_and_show, json_option, store_option
 @click.option(
     "--minimum-coverage", type=float, default=0.5, show_default=True, help="Share of the depth interval to be sampled."
 )
+@sample_reading_options
 @click.option("--sampled", metavar="FIRST/LAST", help="When the samples were taken, as 2018-04-01/2018-10-31.")
 @click.option("--title", help="Title of the model.")
 @click.option("--log", is_flag=True, help="Model the logarithm.")
@@ -98,6 +100,7 @@ from service.commands.options import deliver_and_show, json_option, store_option
 def train(
     samples: Path,
     model: Path,
+    sample_format: str,
     target: tuple[str, ...],
     unit: tuple[str, ...],
     property_code: tuple[str, ...],
@@ -115,13 +118,15 @@ def train(
 ) -> None:
     """Learn soil properties from SAMPLES (a table), validate, and write the folder MODEL.
 
-    Several targets are learnt together by one forest: clay, silt and sand as a texture whose means sum to 100 %,
-    carbon and bulk density for their stock. Of several depths each gets a model of its own in MODEL, unless
-    --three-d makes one model for all.
+    SAMPLES is any table, a GeoPackage or GeoParquet, LUCAS or WoSIS, or what a mapping file says of it. Where its
+    columns are known, --property alone says what to learn. Several targets are learnt together by one forest: clay,
+    silt and sand as a texture whose means sum to 100 %, carbon and bulk density for their stock. Of several depths each
+    gets a model of its own in MODEL, unless --three-d makes one model for all.
     """
     settings = Settings()
     request = TrainRequest(
         samples=samples,
+        format=sample_format,
         target=target[0] if len(target) == 1 else target,
         unit=unit[0] if len(target) == 1 and len(unit) == 1 else (unit * len(target) if len(unit) == 1 else unit),
         property_code=(property_code[0] if len(property_code) == 1 else property_code) if property_code else None,
@@ -137,9 +142,12 @@ def train(
     )
     told = _samples_as_json if as_json else _samples_in_words
     jobs = plan_trainings(request, settings)
-    for job in jobs:
-        folder = model / str(job.request.depth) if len(jobs) > 1 else model
-        deliver_and_show(job, folder, store, settings, as_json=as_json, more=told)
+    if len(jobs) == 1:
+        deliver_and_show(jobs[0], model, store, settings, as_json=as_json, more=told)
+        return
+    target_store, progress = open_store(store, settings), ConsoleProgress()
+    made = [deliver(job, model / str(job.request.depth), target_store, progress) for job in jobs]
+    show_deliveries(made, as_json=as_json)
 
 
 def _texture(text: str | None) -> tuple[str, str, str] | None:

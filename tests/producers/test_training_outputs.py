@@ -312,6 +312,32 @@ def test_a_model_of_the_landscape_has_skill(texture_model: Path) -> None:
     assert NO_SKILL not in model.record.title
 
 
+# Sources that know their columns
+
+
+def test_a_mapping_says_where_things_stand(world: Profiles, tmp_path: Path) -> None:
+    mapping = tmp_path / "field.yaml"
+    mapping.write_text(
+        "title: Field survey\ncrs: EPSG:32633\nx: x\ny: y\nid: site\nupper: upper\nlower: lower\n"
+        "licence: CC-BY-SA-4.0\nattribution: the surveyors\n"
+        "properties:\n  soc: {column: oc, unit: g/kg}\n  bdod: {column: bd, unit: g/cm3}\n"
+    )
+    plain = {"target": (), "unit": (), "id": None, "upper": None, "lower": None, "x": None, "y": None, "crs": None}
+    mapped = {"property_code": ("soc", "bdod"), "mapping": mapping, "log_targets": ("soc",), "trees": 5}
+    model = train(world, tmp_path / "m", **plain, **mapped)
+    assert model.description.codes == ("soc", "bdod")
+    assert [output.column for output in model.description.outputs] == ["oc", "bd"]
+    assert (model.record.licence, model.record.attribution) == ("CC-BY-SA-4.0", ("the surveyors",))
+    assert {source.id for source in model.record.sources if source.role == "samples"} == {"profiles.csv", "field.yaml"}
+    same = train(world, tmp_path / "n", **STOCK, log_targets=("oc",), trees=5)
+    np.testing.assert_array_equal(model.forest.reported, same.forest.reported)
+
+
+def test_a_property_the_source_does_not_know_is_refused(world: Profiles) -> None:
+    with pytest.raises(NotFound, match="has no property 'soc'"):
+        plan_training(world.request(target=(), unit=()), SETTINGS)
+
+
 # Kinds of validation
 
 
