@@ -17,6 +17,7 @@ from stac_catalog import extensions
 from stac_catalog.assets import METADATA_FILE, metres_per_cell, product_assets
 from stac_catalog.lineage import abstract, statement
 from stac_catalog.models import describe_model
+from stac_catalog.soil_extension import describe_statistics, soil_fields
 
 # Tells where a source can be seen by anyone, relative to the item or on the web; None where it cannot.
 type Resolve = Callable[[Source], str | None]
@@ -48,6 +49,7 @@ def product_item(record: ProductRecord, folder: Path, settings: Settings, resolv
     for key, asset in product_assets(record, folder).items():
         item.add_asset(key, asset)
     describe_model(item, record, folder)
+    describe_statistics(item, record)
     item.links.extend(_links(record, resolve))
     item.stac_extensions = _declared(item)
     return item
@@ -115,7 +117,7 @@ def _properties(record: ProductRecord, settings: Settings) -> dict[str, Any]:
         fields["processing:level"] = _LEVELS[record.kind]
     if record.algorithm.references:
         fields["sci:publications"] = publications(record.algorithm)
-    return fields | _projection(record) | _soil(record)
+    return fields | _projection(record) | soil_fields(record)
 
 
 def _projection(record: ProductRecord) -> dict[str, Any]:
@@ -131,22 +133,6 @@ def _projection(record: ProductRecord) -> dict[str, Any]:
     }
     metres = metres_per_cell(extent)
     return crs | grid | ({} if metres is None else {"gsd": metres})
-
-
-def _soil(record: ProductRecord) -> dict[str, Any]:
-    algorithm = record.algorithm
-    fields: dict[str, Any] = {
-        "cup4soil:kind": record.kind,
-        "cup4soil:property": record.property_code,
-        "cup4soil:depth": record.depth,
-        "cup4soil:simulated": record.simulated,
-        "cup4soil:verdict": record.verdict,
-        "cup4soil:algorithm": {"name": algorithm.name, "version": algorithm.version, "title": algorithm.title},
-        "cup4soil:parameters": algorithm.model_dump(mode="json")["parameters"],
-        "cup4soil:quality": [measure.model_dump(mode="json") for measure in record.quality],
-        "cup4soil:limitations": list(record.limitations),
-    }
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _links(record: ProductRecord, resolve: Resolve) -> Iterator[pystac.Link]:
@@ -186,6 +172,7 @@ def declared_extensions(fields: set[str]) -> list[str]:
     """Addresses of the extensions that define one of ``fields``, in alphabetical order."""
     prefixes = {
         "classification:": extensions.CLASSIFICATION,
+        "cup4soil:": extensions.CUP4SOIL,
         "eo:": extensions.EO,
         "file:": extensions.FILE,
         "mlm:": extensions.MLM,
