@@ -144,12 +144,12 @@ def limesoda() -> Iterator[Case]:
         yield Case(f"limesoda {name} {column}", target, features, values, values, lambda _, f=folds, r=rows: (f, r))
 
 
-def _run(case: Case, trees: int, tuned: bool, threads: int) -> None:
+def _run(case: Case, trees: int, min_leaf: int, tuned: bool, threads: int) -> None:
     start, found, tests, after, verdicts, sums = time.perf_counter(), [], [], [], set(), 0.0
     levels = calibration_levels()
     for seed in range(case.seeds):
         folds, units = case.folds(seed)
-        base = ForestParameters(trees=trees, seed=seed)
+        base = ForestParameters(trees=trees, min_leaf=min_leaf, seed=seed)
 
         def choose(rows: NDArray[np.bool_], base: ForestParameters = base) -> ForestParameters:
             return tune(case.features[rows], case.modelled[rows], base, threads=threads).parameters
@@ -183,6 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--trees", type=int, default=200)
+    parser.add_argument("--min-leaf", type=int, default=ForestParameters().min_leaf)
     parser.add_argument("--tuned", action="store_true", help="tune within each training part")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--threads", type=int, default=2)
@@ -193,7 +194,7 @@ def main() -> None:
     for cases in (*local, limesoda()):
         for case in cases:
             if given.only.lower() in case.name.lower():
-                _run(case, given.trees, given.tuned, given.threads)
+                _run(case, given.trees, given.min_leaf, given.tuned, given.threads)
 
 
 if __name__ == "__main__":
