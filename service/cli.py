@@ -28,6 +28,7 @@ _COMMANDS = {
     "evaluate": "Hold a soil map against relief, classes, its borders and samples.",
     "derive": "Map what follows from predicted properties: stocks, water, erosion, classes.",
     "catalog": "Look after a store's catalog.",
+    "metadata": "Write what a product says of itself: ISO, DCAT, DataCite, schema.org, RO-Crate, citation.",
     "keys": "Make, list and remove the keys of programs.",
     "serve": "Serve a store: page, STAC API, OGC API Coverages and Processes.",
     "worker": "Run the jobs of a store.",
