@@ -11,7 +11,7 @@ from typing import Any
 from cup4soil.errors import InvalidInput, NotFound, StoreError
 from cup4soil.products import read_record
 from cup4soil.settings import Settings
-from processors.coverages import Coverage, Interval, Item, choose, periods
+from processors.coverages import Coverage, Interval, Item, choose, choose_all, periods
 from stac_catalog.store import Store
 from stac_catalog.visibility import is_hidden, visible
 
@@ -71,10 +71,23 @@ class CoverageCatalog:
             NoData: when it has nothing at that time.
         """
         collection = self._collection(collection_id)
-        items = choose(self._rasters(collection), when, collection_id)
+        return self._mosaic(collection, choose(self._rasters(collection), when, collection_id))
+
+    def series(self, collection_id: str, when: Interval | None = None) -> tuple[Coverage, ...]:
+        """The periods of a collection that meet ``when``, earliest first, each as :meth:`coverage` gives it.
+
+        Raises:
+            NotFound: when there is no such collection.
+            NoData: when it has nothing at that time.
+        """
+        collection = self._collection(collection_id)
+        groups = choose_all(self._rasters(collection), when, collection_id)
+        return tuple(self._mosaic(collection, items) for items in groups)
+
+    def _mosaic(self, collection: Collection, items: tuple[Item, ...]) -> Coverage:
         key = tuple(item.id for item in items)
         if key not in collection.coverages:
-            collection.coverages[key] = Coverage(collection_id, collection.title, items)
+            collection.coverages[key] = Coverage(collection.id, collection.title, items)
         return collection.coverages[key]
 
     def periods(self, collection_id: str) -> list[list[Item]]:

@@ -1,6 +1,7 @@
 """Coverages in the formats that clients read: GeoTIFF and CoverageJSON."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,10 @@ from odc.geo.geobox import GeoBox
 
 from cup4soil import __version__
 from cup4soil.grids import crs_of
-from cup4soil.products import COG_MEDIA_TYPE, NO_SKILL_NOTE, Verdict
+from cup4soil.products import COG_MEDIA_TYPE, NO_SKILL_NOTE, Period, Verdict
 from cup4soil.rasters.coverage import BandText, geotiff_bytes
 from processors.coverage_reader import Answer
-from processors.coverages import Field
+from processors.coverages import Coverage, Field, Item
 from processors.crs import Reference, reference_of
 
 GEOTIFF = "image/tiff; application=geotiff"
@@ -40,45 +41,66 @@ def geotiff(answer: Answer, *, cloud_optimised: bool = False) -> bytes:
 
 def origin(answer: Answer) -> dict[str, str]:
     """Where the values of an answer come from, for the metadata of a file."""
-    items = answer.items or answer.coverage.items
+    return origin_of([answer.coverage], answer.items or answer.coverage.items)
+
+
+def origin_of(coverages: Sequence[Coverage], items: Sequence[Item]) -> dict[str, str]:
+    """Where values of ``items`` of one collection come from; ``coverages`` are its periods, earliest first."""
     licences = sorted({item.licence for item in items})
     attribution = sorted({text for item in items for text in item.attribution})
     names = [item.id for item in items]
     listed = ", ".join(names[:_LISTED_ITEMS])
     more = len(names) - _LISTED_ITEMS
-    period = answer.coverage.period
     tags = {
-        "TIFFTAG_IMAGEDESCRIPTION": answer.coverage.title,
+        "TIFFTAG_IMAGEDESCRIPTION": coverages[-1].title,
         "TIFFTAG_SOFTWARE": f"cup4soil {__version__}",
         "TIFFTAG_COPYRIGHT": "; ".join([*licences, *attribution]),
-        "COLLECTION": answer.coverage.collection,
+        "COLLECTION": coverages[-1].collection,
         "ITEMS": f"{listed} and {more} more" if more > 0 else listed,
         "LICENCE": ", ".join(licences),
         "ATTRIBUTION": "; ".join(attribution),
-        "PERIOD": f"{period.start.isoformat()}/{period.end.isoformat()}",
+        "PERIOD": ", ".join(span(each.period) for each in coverages),
         "SIMULATED": _simulated([item.simulated for item in items]),
         "VERDICT": _verdict([item.verdict for item in items]),
     }
     return {name: text for name, text in tags.items() if text}
 
 
-def coverage_json(answer: Answer) -> bytes:
+def origin_members(coverages: Sequence[Coverage], items: Sequence[Item]) -> dict[str, str]:
+    """:func:`origin_of` for JSON: without what only a TIFF says."""
+    return {n.lower(): text for n, text in origin_of(coverages, items).items() if not n.startswith("TIFF")}
+
+
+def span(period: Period) -> str:
+    """A period as an interval of RFC 3339."""
+    return f"{period.start.isoformat()}/{period.end.isoformat()}"
+
+
+def coverage_json(answers: Sequence[Answer]) -> bytes:
     """As :func:`coverage_json_document`, written."""
-    return json.dumps(
-        coverage_json_document(answer), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    ).encode()
+    return json_bytes(coverage_json_document(answers))
 
 
-def coverage_json_document(answer: Answer) -> dict[str, Any]:
-    """CoverageJSON of the scaled values, on a grid in the CRS of the answer, null where there is none."""
-    names = [field.name for field in answer.fields]
+def json_bytes(document: Mapping[str, Any]) -> bytes:
+    """A document as compact JSON; numbers that JSON does not know are an error."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def coverage_json_document(answers: Sequence[Answer]) -> dict[str, Any]:
+    """CoverageJSON of the scaled values, null where there is none.
+
+    ``answers`` are the periods, earliest first, on one grid, in whose CRS the values stand.
+    """
+    first = answers[0]
+    coverages = [answer.coverage for answer in answers]
+    items = {item.id: item for answer in answers for item in answer.items or answer.coverage.items}
     return {
         "type": "Coverage",
-        "id": answer.coverage.collection,
-        "domain": _domain(answer),
-        "parameters": {field.name: _parameter(field) for field in answer.fields},
-        "ranges": {name: _range(answer, position) for position, name in enumerate(names)},
-        "cup4soil:origin": {name.lower(): text for name, text in origin(answer).items() if not name.startswith("TIFF")},
+        "id": first.coverage.collection,
+        "domain": _domain(answers),
+        "parameters": {field.name: parameter(field) for field in first.fields},
+        "ranges": {field.name: _range(answers, position) for position, field in enumerate(first.fields)},
+        "cup4soil:origin": origin_members(coverages, tuple(items.values())),
     }
 
 
@@ -125,11 +147,10 @@ def axis_names(reference: Reference) -> tuple[str, str]:
 
 def field_schema(field: Field) -> dict[str, Any]:
     """A field as a property of the collection's JSON schema; values are the scaled ones."""
-    whole = field.scale == 1 and float(field.offset).is_integer()
     schema: dict[str, Any] = {
         "title": field.title,
         "description": field.description,
-        "type": "integer" if whole else "number",
+        "type": "integer" if is_whole(field) else "number",
         "x-ogc-unit": field.unit,
         "x-ogc-unitLang": "UCUM",
         "x-cup4soil-stored": {
@@ -169,29 +190,38 @@ def _verdict(verdicts: list[Verdict | None]) -> str:
     return f"no-skill: {NO_SKILL_NOTE}" if unskilled == len(verdicts) else f"no-skill in part: {NO_SKILL_NOTE}"
 
 
-def _domain(answer: Answer) -> dict[str, Any]:
-    grid, reference, period = answer.grid, reference_of(crs_of(answer.grid)), answer.coverage.period
+def _domain(answers: Sequence[Answer]) -> dict[str, Any]:
+    grid = answers[0].grid
+    reference = reference_of(crs_of(grid))
     (rows, cols), affine = grid.shape, grid.affine
-    start, end = period.start.isoformat(), period.end.isoformat()
     return {
         "type": "Domain",
         "domainType": "Grid",
         "axes": {
-            "t": {"values": [end], "bounds": [start, end]},
+            "t": time_axis([answer.coverage.period for answer in answers]),
             "y": _centres(affine.f, affine.e, rows),
             "x": _centres(affine.c, affine.a, cols),
         },
-        "referencing": [
-            {
-                "coordinates": ["y", "x"] if reference.y_first else ["x", "y"],
-                "system": {
-                    "type": "GeographicCRS" if reference.crs.geographic else "ProjectedCRS",
-                    "id": reference.uri,
-                },
-            },
-            {"coordinates": ["t"], "system": {"type": "TemporalRS", "calendar": "Gregorian"}},
-        ],
+        "referencing": referencing(reference),
     }
+
+
+def time_axis(periods: Sequence[Period]) -> dict[str, Any]:
+    """The axis of time in CoverageJSON: the end of each period, with its beginning and end as bounds."""
+    ends = [[period.start.isoformat(), period.end.isoformat()] for period in periods]
+    return {"values": [end for _, end in ends], "bounds": [time for pair in ends for time in pair]}
+
+
+def referencing(reference: Reference) -> list[dict[str, Any]]:
+    """The systems of CoverageJSON's axes x, y and t."""
+    kind = "GeographicCRS" if reference.crs.geographic else "ProjectedCRS"
+    return [
+        {
+            "coordinates": ["y", "x"] if reference.y_first else ["x", "y"],
+            "system": {"type": kind, "id": reference.uri},
+        },
+        {"coordinates": ["t"], "system": {"type": "TemporalRS", "calendar": "Gregorian"}},
+    ]
 
 
 def _centres(edge: float, step: float, count: int) -> dict[str, Any]:
@@ -200,36 +230,47 @@ def _centres(edge: float, step: float, count: int) -> dict[str, Any]:
     return {"start": edge + step / 2, "stop": edge + (count - 0.5) * step, "num": count}
 
 
-def _parameter(field: Field) -> dict[str, Any]:
+def parameter(field: Field) -> dict[str, Any]:
+    """A field as a parameter of CoverageJSON and of EDR."""
     observed: dict[str, Any] = {"label": {"en": field.title}, "description": {"en": field.description}}
-    parameter: dict[str, Any] = {"type": "Parameter", "description": {"en": field.description or field.title}}
+    found: dict[str, Any] = {"type": "Parameter", "description": {"en": field.description or field.title}}
     if field.categories:
         names = {value: f"{field.name}-{value}" for value, _ in field.categories}
         observed["categories"] = [{"id": names[value], "label": {"en": title}} for value, title in field.categories]
-        parameter["categoryEncoding"] = {names[value]: value for value, _ in field.categories}
+        found["categoryEncoding"] = {names[value]: value for value, _ in field.categories}
     else:
         symbol = _UCUM_CODES.get(field.unit, field.unit)
-        parameter["unit"] = {"label": {"en": field.unit}, "symbol": {"value": symbol, "type": _UCUM}}
-    return parameter | {"observedProperty": observed}
+        found["unit"] = {"label": {"en": field.unit}, "symbol": {"value": symbol, "type": _UCUM}}
+    return found | {"observedProperty": observed}
 
 
-def _range(answer: Answer, position: int) -> dict[str, Any]:
+def _range(answers: Sequence[Answer], position: int) -> dict[str, Any]:
+    whole = is_whole(answers[0].fields[position])
+    return {
+        "type": "NdArray",
+        "dataType": "integer" if whole else "float",
+        "axisNames": ["t", "y", "x"],
+        "shape": [len(answers), *answers[0].grid.shape],
+        "values": [value for answer in answers for value in scaled_values(answer, position)],
+    }
+
+
+def is_whole(field: Field) -> bool:
+    """True for a field whose scaled values are whole numbers."""
+    return field.scale == 1 and float(field.offset).is_integer()
+
+
+def scaled_values(answer: Answer, position: int) -> list[int | float | None]:
+    """The scaled values of one field, row by row, None where there is none."""
     field, stored = answer.fields[position], answer.values[position]
-    whole = field.scale == 1 and float(field.offset).is_integer()
-    values: list[Any]
-    if whole:
+    values: list[int | float | None]
+    if is_whole(field):
         values = (stored.astype(np.int64) + int(field.offset)).ravel().tolist()
     else:
         values = np.round(stored * np.float64(field.scale) + field.offset, _DECIMALS).ravel().tolist()
     for index in np.flatnonzero(stored == answer.nodata).tolist():
         values[index] = None
-    return {
-        "type": "NdArray",
-        "dataType": "integer" if whole else "float",
-        "axisNames": ["t", "y", "x"],
-        "shape": [1, *answer.grid.shape],
-        "values": values,
-    }
+    return values
 
 
 def _axis(name: str, low: float, high: float, step: float, unit: str) -> dict[str, Any]:

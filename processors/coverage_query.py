@@ -3,9 +3,10 @@
 import math
 import re
 from calendar import monthrange
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import Bounds
@@ -53,7 +54,10 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class CoverageQuery:
-    """A checked request. ``x`` and ``y`` are ranges in the system ``subset_crs``; None there is the native one."""
+    """A checked request. ``x`` and ``y`` are ranges in the system ``subset_crs``; None there is the native one.
+
+    ``several`` is true where an interval of time was asked for, which formats with a time axis answer in full.
+    """
 
     bbox: Bounds | None = None
     bbox_crs: Reference = CRS84
@@ -65,6 +69,7 @@ class CoverageQuery:
     scaling: Scaling | None = None
     crs: Reference | None = None
     format: str | None = None
+    several: bool = False
 
     @property
     def selects(self) -> bool:
@@ -78,7 +83,7 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> CoverageQuery:
     Raises:
         InvalidInput: naming the parameter, when one is unknown, repeated, malformed or contradicts another.
     """
-    given = _collect(pairs)
+    given = collect(pairs, PARAMETERS, lists=("subset", "properties"), aliases=_ALIASES)
     _contradictions(given)
     subset = _Subset.parse(given.get("subset"), given.get("subset-crs"))
     if "datetime" in given and subset.when is not None:
@@ -87,16 +92,17 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> CoverageQuery:
         raise InvalidInput("both bbox and subset of a spatial axis are given", "use one of them")
     bbox_crs = parse_reference(given["bbox-crs"], "bbox-crs") if "bbox-crs" in given else CRS84
     return CoverageQuery(
-        bbox=_bbox(given["bbox"], bbox_crs) if "bbox" in given else None,
+        bbox=parse_box(given["bbox"], bbox_crs) if "bbox" in given else None,
         bbox_crs=bbox_crs,
         x=subset.x,
         y=subset.y,
         subset_crs=subset.crs,
         when=parse_interval(given["datetime"], "datetime") if "datetime" in given else subset.when,
-        properties=_names(given["properties"]) if "properties" in given else (),
+        properties=names_in(given["properties"], "properties") if "properties" in given else (),
         scaling=_scaling(given),
         crs=parse_reference(given["crs"], "crs") if "crs" in given else None,
         format=given.get("f"),
+        several="/" in given["datetime"] if "datetime" in given else subset.several,
     )
 
 
@@ -134,12 +140,71 @@ def axis_range(text: str, parameter: str) -> tuple[float | None, float | None]:
     return low, high
 
 
+def collect(
+    pairs: Iterable[tuple[str, str]],
+    known: Sequence[str],
+    *,
+    lists: Sequence[str] = (),
+    aliases: Mapping[str, str] = MappingProxyType({}),
+    longest: int = _MAX_LENGTH,
+) -> dict[str, str]:
+    """The parameters of a request by name; ``lists`` may be given more than once, and are joined by commas.
+
+    Raises:
+        InvalidInput: naming the parameter, when one is not ``known``, repeated, empty or too long.
+    """
+    given: dict[str, str] = {}
+    for written, value in pairs:
+        name = aliases.get(written, written)
+        if name not in known:
+            raise InvalidInput(f"parameter {written[:80]!r} is not known", f"use {', '.join(known)}")
+        if len(value) > longest:
+            raise InvalidInput(f"{name} is longer than {longest} characters", "ask for less")
+        if name in given and name not in lists:
+            raise InvalidInput(f"{name} is given twice", "give it once")
+        if not value.strip():
+            raise InvalidInput(f"{name} is empty", "give a value or leave it out")
+        given[name] = f"{given[name]},{value}" if name in given else value
+    return given
+
+
+def names_in(text: str, parameter: str) -> tuple[str, ...]:
+    """Names separated by commas.
+
+    Raises:
+        InvalidInput: when one is empty or stands twice.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise InvalidInput(f"{parameter} is {text[:80]!r}", "give names separated by commas")
+    if len(set(names)) < len(names):
+        raise InvalidInput(f"{parameter} names a field twice: {text[:80]!r}", "name each once")
+    return names
+
+
+def parse_box(text: str, crs: Reference) -> Bounds:
+    """The box of four numbers in the axis order of ``crs``: lower corner, upper corner.
+
+    Raises:
+        InvalidInput: when it is none.
+    """
+    parts = text.split(",")
+    if len(parts) != 4:
+        raise InvalidInput(f"bbox has {len(parts)} numbers", "give four: the lower corner, then the upper corner")
+    try:
+        return crs.box([_number(part, "bbox") for part in parts])
+    except InvalidInput as error:
+        order = "first latitude or northing, then longitude or easting" if crs.y_first else "first x, then y"
+        raise InvalidInput(f"bbox: {error.problem}", f"give the lower, then the upper corner, each {order}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class _Subset:
     x: Range | None = None
     y: Range | None = None
     when: Interval | None = None
     crs: Reference | None = None
+    several: bool = False
 
     @classmethod
     def parse(cls, text: str | None, crs_text: str | None) -> "_Subset":
@@ -157,8 +222,9 @@ class _Subset:
             raise InvalidInput(f"subset mixes the axes of two systems: {text[:80]!r}", "use Lat and Lon, or E and N")
         x = next((axis_range(axes[kinds[kind]], "subset") for kind in ("x", "lon") if kind in kinds), None)
         y = next((axis_range(axes[kinds[kind]], "subset") for kind in ("y", "lat") if kind in kinds), None)
-        when = _time_range(axes[kinds["time"]]) if "time" in kinds else None
-        return cls(x, y, when, _subset_crs(crs_text, geographic=bool(geographic), projected=bool(projected)))
+        when, several = _time_range(axes[kinds["time"]]) if "time" in kinds else (None, False)
+        crs = _subset_crs(crs_text, geographic=bool(geographic), projected=bool(projected))
+        return cls(x, y, when, crs, several)
 
 
 def _subset_crs(text: str | None, *, geographic: bool, projected: bool) -> Reference | None:
@@ -171,39 +237,12 @@ def _subset_crs(text: str | None, *, geographic: bool, projected: bool) -> Refer
     return crs
 
 
-def _collect(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for written, value in pairs:
-        name = _ALIASES.get(written, written)
-        if name not in PARAMETERS:
-            raise InvalidInput(f"parameter {written[:80]!r} is not known", f"use {', '.join(PARAMETERS)}")
-        if len(value) > _MAX_LENGTH:
-            raise InvalidInput(f"{name} is longer than {_MAX_LENGTH} characters", "ask for less")
-        if name in given and name not in ("subset", "properties"):
-            raise InvalidInput(f"{name} is given twice", "give it once")
-        if not value.strip():
-            raise InvalidInput(f"{name} is empty", "give a value or leave it out")
-        given[name] = f"{given[name]},{value}" if name in given else value
-    return given
-
-
 def _contradictions(given: Mapping[str, str]) -> None:
     scaling = [name for name in ("scale-factor", "scale-axes", "scale-size") if name in given]
     if len(scaling) > 1:
         raise InvalidInput(f"both {scaling[0]} and {scaling[1]} are given", "use one of them")
     if "bbox-crs" in given and "bbox" not in given:
         raise InvalidInput("bbox-crs is given without bbox", "leave it out")
-
-
-def _bbox(text: str, crs: Reference) -> Bounds:
-    parts = text.split(",")
-    if len(parts) != 4:
-        raise InvalidInput(f"bbox has {len(parts)} numbers", "give four: the lower corner, then the upper corner")
-    try:
-        return crs.box([_number(part, "bbox") for part in parts])
-    except InvalidInput as error:
-        order = "first latitude or northing, then longitude or easting" if crs.y_first else "first x, then y"
-        raise InvalidInput(f"bbox: {error.problem}", f"give the lower, then the upper corner, each {order}") from error
 
 
 def _axes(text: str, parameter: str) -> dict[str, str]:
@@ -281,18 +320,11 @@ def _number(text: str, parameter: str) -> float:
     return number
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise InvalidInput(f"properties is {text[:80]!r}", "give names separated by commas")
-    if len(set(names)) < len(names):
-        raise InvalidInput(f"properties names a field twice: {text[:80]!r}", "name each once")
-    return names
-
-
-def _time_range(text: str) -> Interval:
+def _time_range(text: str) -> tuple[Interval, bool]:
+    """The interval, and whether two ends were given."""
     parts = re.findall(r'"([^"]*)"', text) or re.split(r":(?=\d{4}|\.\.|\*)|(?<=\*):|(?<=\.\.):", text)
-    return parse_interval("/".join(".." if part == "*" else part for part in parts), "subset")
+    interval = parse_interval("/".join(".." if part == "*" else part for part in parts), "subset")
+    return interval, len(parts) > 1
 
 
 def _instant(text: str, parameter: str, open_ended: bool) -> tuple[datetime | None, datetime | None]:

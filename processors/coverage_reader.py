@@ -1,21 +1,24 @@
 """One reader of coverages for all doors: the provider plugin, the router, and whoever else asks."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
 from cup4soil.errors import InvalidInput
-from cup4soil.grids import crs_of
+from cup4soil.grids import Window, crs_code, crs_of
 from cup4soil.rasters.coverage import Handles, Piece, read_stored
 from processors.coverage_catalog import CoverageCatalog
 from processors.coverage_grid import Limits, answer_grid
 from processors.coverage_query import CoverageQuery
 from processors.coverages import Coverage, Field, Item, Place, grid_bounds
-from processors.crs import intersection, project_bounds
+from processors.crs import intersection, project_bounds, project_points
 
+_DECIMALS = 9
 _COMMON_NODATA = -32768  # never a value in int16: see cup4soil.rasters.encoding
 
 
@@ -52,6 +55,54 @@ class CoverageReader:
         coverage = self.catalog.coverage(collection, query.when)
         fields = select_fields(coverage, query.properties)
         grid = answer_grid(coverage, query, len(fields), limit or self.limits.values)
+        return self._answer(coverage, fields, grid)
+
+    def read_series(self, collection: str, query: CoverageQuery, *, limit: int | None = None) -> tuple[Answer, ...]:
+        """The answers of all periods that an interval of time meets, earliest first, all on one grid.
+
+        Without an interval it is the one of the latest period. ``limit`` holds for all of them together. Raises
+        as :meth:`read`.
+        """
+        if not query.several:
+            return (self.read(collection, query, limit=limit),)
+        coverages = self.catalog.series(collection, query.when)
+        whole = together(coverages)
+        fields = select_fields(whole, query.properties)
+        grid = answer_grid(whole, query, len(fields) * len(coverages), limit or self.limits.values)
+        return tuple(self._answer(coverage, fields, grid) for coverage in coverages)
+
+    def at(
+        self, coverage: Coverage, fields: Sequence[Field], crs: CRS, xs: Sequence[float], ys: Sequence[float]
+    ) -> NDArray[np.float64]:
+        """Scaled values of the cells that hold points in ``crs``, shape (fields, points); NaN where there is none.
+
+        Raises:
+            StoreError: when a file of the store cannot be read.
+        """
+        values = np.full((len(fields), len(xs)), np.nan)
+        places: dict[str, tuple[list[float], list[float]]] = {}
+        for item in reversed(coverage.items):
+            own = crs_of(item.grid)
+            if crs_code(own) not in places:
+                places[crs_code(own)] = (list(xs), list(ys)) if own == crs else project_points(xs, ys, crs, own)
+            for point, (x, y) in enumerate(zip(*places[crs_code(own)], strict=True)):
+                cell = _cell(item.grid, x, y)
+                if cell is not None:
+                    self._fill(values[:, point], item, fields, cell.of(item.grid))
+        return values
+
+    def _fill(self, values: NDArray[np.float64], item: Item, fields: Sequence[Field], cell: GeoBox) -> None:
+        """Give those fields their value in one cell of an item that have none yet."""
+        missing = [position for position in range(len(fields)) if np.isnan(values[position])]
+        for positions in _by_file(item, [fields[position] for position in missing]):
+            places = [item.places[fields[missing[position]].name] for position in positions]
+            stored = read_stored(self._handles, _piece(item, places), cell)[:, 0, 0]
+            for position, place, number in zip(positions, places, stored.tolist(), strict=True):
+                if number != place.field.nodata:
+                    scaled = number * place.field.scale + place.field.offset
+                    values[missing[position]] = round(scaled, _DECIMALS)
+
+    def _answer(self, coverage: Coverage, fields: tuple[Field, ...], grid: GeoBox) -> Answer:
         dtype, nodata = common_type(fields)
         values = np.full((len(fields), *grid.shape), nodata, dtype=dtype)
         items = _overlapping(coverage, grid)
@@ -73,11 +124,19 @@ class CoverageReader:
                 np.copyto(values[position], _as(cells, place.field, fields[position], values.dtype), where=valid)
 
 
-def select_fields(coverage: Coverage, names: Sequence[str]) -> tuple[Field, ...]:
+def together(coverages: Sequence[Coverage]) -> Coverage:
+    """The coverages of several periods, earliest first, as one: the lattice and the fields of all of them."""
+    if len(coverages) == 1:
+        return coverages[0]
+    items = tuple(item for coverage in coverages for item in coverage.items)
+    return Coverage(coverages[-1].collection, coverages[-1].title, items)
+
+
+def select_fields(coverage: Coverage, names: Sequence[str], parameter: str = "properties") -> tuple[Field, ...]:
     """The fields of these names or positions (counted from 1), all without any.
 
     Raises:
-        InvalidInput: when there is none of a name, or a name and its position are both given.
+        InvalidInput: naming ``parameter``, when there is none of a name, or a name and its position are both given.
     """
     known = coverage.fields
     if not names:
@@ -90,12 +149,12 @@ def select_fields(coverage: Coverage, names: Sequence[str]) -> tuple[Field, ...]
         )
         if numbered not in known:
             raise InvalidInput(
-                f"properties names {name[:80]!r}, which {coverage.collection} does not have",
+                f"{parameter} names {name[:80]!r}, which {coverage.collection} does not have",
                 f"use {', '.join(ordered[:80])}, or their positions from 1",
             )
         chosen.append(known[numbered])
     if len({field.name for field in chosen}) < len(chosen):
-        raise InvalidInput("properties names a field twice", "name each once")
+        raise InvalidInput(f"{parameter} names a field twice", "name each once")
     return tuple(chosen)
 
 
@@ -126,6 +185,15 @@ def _by_file(item: Item, fields: Sequence[Field]) -> list[list[int]]:
         if place is not None:
             files.setdefault(place.path, []).append(position)
     return list(files.values())
+
+
+def _cell(grid: GeoBox, x: float, y: float) -> Window | None:
+    """The cell of ``grid`` that holds a point, None outside; one on an edge is in the cell below or to the right."""
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return None
+    column, row = (math.floor(place) for place in ~grid.affine @ (x, y))
+    rows, columns = grid.shape
+    return Window(row, column, 1, 1) if 0 <= row < rows and 0 <= column < columns else None
 
 
 def _piece(item: Item, places: Sequence[Place]) -> Piece:

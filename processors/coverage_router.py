@@ -1,5 +1,6 @@
 """Routes of OGC API Coverages, to stand before the mounted pygeoapi: the draft's parameters in full."""
 
+from collections.abc import Sequence
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -27,29 +28,35 @@ from processors.coverage_reader import Answer, CoverageReader, common_type
 from processors.coverage_settings import limits_of
 from processors.coverages import Coverage, grid_bounds
 from processors.crs import reference_of
+from processors.negotiation import Formats
 from stac_catalog.store import Store
 
-_FORMATS = {
-    "gtiff": GEOTIFF,
-    "geotiff": GEOTIFF,
-    "tiff": GEOTIFF,
-    "image/tiff": GEOTIFF,
-    "cog": COG,
-    "json": COVERAGE_JSON,
-    "coveragejson": COVERAGE_JSON,
-    "covjson": COVERAGE_JSON,
-    "html": "text/html",
-}
-# What an Accept header may name, best first for a wildcard.
-_ACCEPTED = {
-    "image/tiff": GEOTIFF,
-    "image/geotiff": GEOTIFF,
-    "application/x-geotiff": GEOTIFF,
-    "application/prs.coverage+json": COVERAGE_JSON,
-    "application/vnd.cov+json": COVERAGE_JSON,
-    "application/json": COVERAGE_JSON,
-    "text/html": "text/html",
-}
+_FORMATS = Formats(
+    names={
+        "gtiff": GEOTIFF,
+        "geotiff": GEOTIFF,
+        "tiff": GEOTIFF,
+        "image/tiff": GEOTIFF,
+        "cog": COG,
+        "json": COVERAGE_JSON,
+        "coveragejson": COVERAGE_JSON,
+        "covjson": COVERAGE_JSON,
+        "html": "text/html",
+    },
+    accepted={
+        "image/tiff": GEOTIFF,
+        COG: COG,
+        "image/geotiff": GEOTIFF,
+        "application/x-geotiff": GEOTIFF,
+        "application/prs.coverage+json": COVERAGE_JSON,
+        "application/vnd.cov+json": COVERAGE_JSON,
+        "application/json": COVERAGE_JSON,
+        "text/html": "text/html",
+    },
+    wildcards={"*/*": GEOTIFF, "image/*": GEOTIFF, "application/*": COVERAGE_JSON},
+    default=GEOTIFF,
+    said="GTiff, COG, json or html",
+)
 # An answer at the limit takes some 150 MB while it is made: no more than these are made at once.
 _AT_ONCE = 8
 _TAIL = "/collections/{collection}/coverage"
@@ -80,13 +87,12 @@ class _Doors:
 
     def coverage(self, collection: str, request: Request) -> Response:
         query = parse_query(request.query_params.multi_items())
-        kind = _media_type(query.format, request.headers.get("accept"))
+        kind = _FORMATS.choose(query.format, request.headers.get("accept"))
         if kind == "text/html":
             return HTMLResponse(coverage_page(self._reader.catalog, collection, query.when), headers={"Vary": "Accept"})
-        limit = self._reader.limits.json_values if kind == COVERAGE_JSON else None
         with self._turns:
-            answer = self._reader.read(collection, query, limit=limit)
-            return Response(encode(answer, kind), media_type=kind, headers=_headers(answer, kind))
+            answers = self._read(collection, query, kind)
+            return Response(encode(answers, kind), media_type=kind, headers=_headers(answers, kind))
 
     def domain_set(self, collection: str, request: Request) -> JSONResponse:
         coverage = self._described(collection, request)
@@ -100,20 +106,26 @@ class _Doors:
         coverage = self._described(collection, request)
         return JSONResponse(schema_document(coverage), media_type="application/schema+json")
 
+    def _read(self, collection: str, query: CoverageQuery, kind: str) -> tuple[Answer, ...]:
+        """Every period asked for where the format has an axis of time, else the latest."""
+        if kind == COVERAGE_JSON:
+            return self._reader.read_series(collection, query, limit=self._reader.limits.json_values)
+        return (self._reader.read(collection, query),)
+
     def _described(self, collection: str, request: Request) -> Coverage:
         query = parse_query(request.query_params.multi_items())
-        if query not in (CoverageQuery(when=query.when, format=query.format), CoverageQuery()):
+        if query != CoverageQuery(when=query.when, format=query.format, several=query.several):
             raise InvalidInput("a description of a coverage takes no subset", "give datetime and f only")
         if query.format is not None and query.format.lower() != "json":
             raise InvalidInput(f"f is {query.format[:80]!r}", "descriptions are given as json")
         return self._reader.catalog.coverage(collection, query.when)
 
 
-def encode(answer: Answer, kind: str) -> bytes:
-    """The body of an answer in a media type of this module."""
+def encode(answers: Sequence[Answer], kind: str) -> bytes:
+    """The body of the answers of all periods, earliest first, in a media type of this module."""
     if kind == COVERAGE_JSON:
-        return coverage_json(answer)
-    return geotiff(answer, cloud_optimised=kind == COG)
+        return coverage_json(answers)
+    return geotiff(answers[-1], cloud_optimised=kind == COG)
 
 
 def schema_document(coverage: Coverage) -> dict[str, Any]:
@@ -130,55 +142,16 @@ def schema_document(coverage: Coverage) -> dict[str, Any]:
     }
 
 
-def _media_type(wanted: str | None, accept: str | None) -> str:
-    if wanted is not None:
-        kind = _FORMATS.get(wanted.strip().lower().split(";")[0])
-        if kind is None:
-            raise InvalidInput(f"f is {wanted[:80]!r}", "use GTiff, COG, json or html")
-        return kind
-    return _negotiated(accept) if accept else GEOTIFF
-
-
-def _negotiated(accept: str) -> str:
-    """The first of the most wanted media types; a GeoTIFF where anything will do."""
-    best, kind = 0.0, None
-    for part in accept[:2000].split(","):
-        name, quality = _weighted(part)
-        offered = _offered(name, part)
-        if offered is not None and quality > best:
-            best, kind = quality, offered
-    if kind is None:
-        raise InvalidInput(f"no format of Accept {accept[:80]!r} is offered", "use f=GTiff, COG, json or html")
-    return kind
-
-
-def _weighted(part: str) -> tuple[str, float]:
-    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return name, max(0.0, min(1.0, float(parameter[2:])))
-            except ValueError:
-                return name, 0.0
-    return name, 1.0
-
-
-def _offered(name: str, part: str) -> str | None:
-    if name in ("*/*", "image/*"):
-        return GEOTIFF
-    kind = COVERAGE_JSON if name == "application/*" else _ACCEPTED.get(name)
-    return COG if kind == GEOTIFF and "cloud-optimized" in part.lower() else kind
-
-
-def _headers(answer: Answer, kind: str) -> dict[str, str]:
+def _headers(answers: Sequence[Answer], kind: str) -> dict[str, str]:
+    answer = answers[-1]
     reference = reference_of(crs_of(answer.grid))
-    period = answer.coverage.period
+    start, end = answers[0].coverage.period.start, max(each.coverage.period.end for each in answers)
     suffix = "covjson" if kind == COVERAGE_JSON else "tif"
     # A system without a code is named in the file alone: its definition has line breaks.
     crs = {"Content-Crs": f"<{reference.uri}>"} if reference.uri.startswith("http") else {}
     return crs | {
         "Content-Bbox": ",".join(f"{number:.12g}" for number in reference.numbers(grid_bounds(answer.grid))),
-        "Content-Datetime": f"{period.start.isoformat()}/{period.end.isoformat()}",
+        "Content-Datetime": f"{start.isoformat()}/{end.isoformat()}",
         "Content-Disposition": f'attachment; filename="{answer.coverage.collection}.{suffix}"',
         "Vary": "Accept",
     }

@@ -157,6 +157,20 @@ def choose(items: Sequence[Item], when: Interval | None, collection: str) -> tup
     raise NoData(f"{collection} has nothing at the time asked for", f"its periods are {span}")
 
 
+def choose_all(items: Sequence[Item], when: Interval | None, collection: str) -> list[tuple[Item, ...]]:
+    """The items of every period that meets ``when``, earliest period first, each as :func:`choose` gives them.
+
+    Raises:
+        NoData: when there is none.
+    """
+    groups = [
+        met for group in periods(items) if (met := [each for each in group if when is None or when.meets(each.period)])
+    ]
+    if not groups:
+        choose(items, when, collection)
+    return [tuple(sorted(group, key=lambda item: (item.created, item.id))) for group in reversed(groups)]
+
+
 def grid_bounds(grid: GeoBox) -> Bounds:
     """Bounds of a north-up grid in its CRS."""
     rows, cols = grid.shape

@@ -80,7 +80,7 @@ class CoverageProvider(BaseProvider):  # type: ignore[misc]
         except Cup4soilError as error:
             raise _translated(error) from error
         self.filename = f"{self._collection}.tif"
-        return coverage_json_document(answer) if as_json else geotiff(answer)
+        return coverage_json_document((answer,)) if as_json else geotiff(answer)
 
 
 @lru_cache(maxsize=8)

@@ -20,6 +20,7 @@ from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
 from cup4soil.settings import Settings
+from processors import edr_description
 from processors.coverage_catalog import CoverageCatalog
 from processors.openapi import openapi_document
 from processors.resources import MANAGER, PROCESSES, TEMPLATES, Addresses, StoreResources, configuration
@@ -88,6 +89,7 @@ def _load(config: Mapping[str, Any]) -> ModuleType:
             own.loader.exec_module(module)
     _carry_context(module)
     _state_conformance()
+    _describe_in_full()
     from pygeoapi import l10n
 
     # It caches the configuration of its pages by language, once for all of the process.
@@ -110,8 +112,30 @@ def _carry_context(module: ModuleType) -> None:
 def _state_conformance() -> None:
     from pygeoapi.api import coverages, processes
 
-    for stated, added in ((coverages.CONFORMANCE_CLASSES, CONFORMANCE), (processes.CONFORMANCE_CLASSES, (JOB_LIST,))):
+    own = (
+        (coverages.CONFORMANCE_CLASSES, (*CONFORMANCE, *edr_description.CONFORMANCE)),
+        (processes.CONFORMANCE_CLASSES, (JOB_LIST,)),
+    )
+    for stated, added in own:
         stated.extend(each for each in added if each not in stated)
+
+
+def _describe_in_full() -> None:
+    """Let the descriptions of a store's collections have what our own routers offer, in JSON and in HTML."""
+    from pygeoapi import api as core
+
+    plain = core.gen_collection
+    if getattr(plain, "in_full", False):
+        return
+
+    def in_full(api: Any, request: Any, dataset: str, locale_: str) -> dict[str, Any]:
+        resources = api.config["resources"]
+        found: dict[str, Any] = plain(api, request, dataset, locale_)
+        more = resources.members(dataset) if isinstance(resources, StoreResources) else {}
+        return found | more | {"links": found["links"] + more.get("links", [])}
+
+    in_full.in_full = True  # type: ignore[attr-defined]
+    core.gen_collection = in_full
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from cup4soil.settings import Settings
 from processors.coverage_catalog import Collection, CoverageCatalog
 from processors.coverage_formats import GEOTIFF
 from processors.crs import CRS84_URI
+from processors.edr_description import edr_links, edr_members
 from stac_catalog.catalogs import CATALOG_ID
 from stac_catalog.visibility import is_hidden, visible
 
@@ -64,6 +65,19 @@ class StoreResources(Mapping[str, dict[str, Any]]):
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, dict[str, Any]]:
         """pygeoapi copies its configuration for its templates: they get what there is now."""
         return {key: dict(self._current()[key]) for key in self}
+
+    def members(self, key: str) -> dict[str, Any]:
+        """What the description of a collection has beside pygeoapi's own; ``links`` are further ones. No raster is opened.
+
+        Raises:
+            NotFound: when there is no such coverage.
+        """
+        if self._addresses.root is None or key in self._fixed:
+            return {}
+        collection = self._catalog.collections()[key]
+        address = f"{self._addresses.ogc}/collections/{key}"
+        links = edr_links(collection, self._catalog, address)
+        return edr_members(collection, self._catalog, address) | {"links": links}
 
     def _current(self) -> dict[str, dict[str, Any]]:
         collections = self._catalog.collections()

@@ -16,6 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from cup4soil import __version__
 from cup4soil.errors import NotFound
 from processors.coverage_router import coverage_router
+from processors.edr_router import edr_router
 from processors.process_router import process_router
 from processors.pygeoapi_app import mount_pygeoapi
 from service import logs, problems
@@ -84,6 +85,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.state.close = index.close
     app.include_router(process_router(store, settings, client_of))
     app.include_router(coverage_router(store, settings))
+    app.include_router(edr_router(store, settings))
     mount_pygeoapi(app, store, settings, root=settings.public_url or settings.local_url)
     _mount_files(app, store)
     return app

@@ -58,7 +58,7 @@ def test_a_cog_has_its_overviews(reader: CoverageReader, world: World) -> None:
 
 
 def test_coverage_json_holds_scaled_values_on_the_native_grid(answer: Answer) -> None:
-    document = json.loads(coverage_json(answer))
+    document = json.loads(coverage_json((answer,)))
     axes = document["domain"]["axes"]
     assert axes["x"] == {"start": LEFT + 1010, "stop": LEFT + 2990, "num": 100}
     assert axes["y"] == {"start": TOP - 1010, "stop": TOP - 2990, "num": 100}
@@ -76,7 +76,7 @@ def test_coverage_json_holds_scaled_values_on_the_native_grid(answer: Answer) ->
 
 def test_coverage_json_is_whole(answer: Answer) -> None:
     """The members that the specification demands, each with the form it demands."""
-    document = json.loads(coverage_json(answer))
+    document = json.loads(coverage_json((answer,)))
     assert document["type"] == "Coverage"
     assert document["domain"]["domainType"] == "Grid"
     coordinates = [name for each in document["domain"]["referencing"] for name in each["coordinates"]]
@@ -96,7 +96,7 @@ def test_coverage_json_is_whole(answer: Answer) -> None:
 
 def test_one_cell_is_listed(reader: CoverageReader) -> None:
     cell = reader.read(COLLECTION, parse_query([("subset", f"E({LEFT + 5005}),N({TOP - 5005})")]))
-    axes = json.loads(coverage_json(cell))["domain"]["axes"]
+    axes = json.loads(coverage_json((cell,)))["domain"]["axes"]
     assert (axes["x"], axes["y"]) == ({"values": [LEFT + 5010]}, {"values": [TOP - 5010]})
 
 

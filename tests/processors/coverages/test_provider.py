@@ -45,7 +45,7 @@ def test_both_doors_give_the_same_bytes(provider: CoverageProvider, reader: Cove
     answer = reader.read(COLLECTION, parse_query(query))
     arguments: dict[str, Any] = {"bbox": box, "bbox_crs": "EPSG:3035", "properties": ["q95", "aoa"]}
     assert provider.query(**arguments, format_="GTiff") == geotiff(answer)
-    assert provider.query(**arguments, format_="json") == json.loads(coverage_json(answer))
+    assert provider.query(**arguments, format_="json") == json.loads(coverage_json((answer,)))
 
 
 def test_subsets_of_numbers_and_times(provider: CoverageProvider, world: World) -> None:

@@ -20,6 +20,7 @@ from cup4soil.products import Algorithm, Band, Extent, Layer, Period, ProductRec
 from cup4soil.settings import Settings
 from processors.coverage_grid import Limits
 from processors.coverage_router import coverage_router
+from processors.edr_router import edr_router
 from processors.pygeoapi_app import mount_pygeoapi
 from service.problems import install
 from stac_catalog.store import Store
@@ -113,6 +114,7 @@ def application(store: Store, *, root: str, limits: Limits | None = None) -> Fas
     app = FastAPI()
     install(app)
     app.include_router(coverage_router(store, Settings(), limits))
+    app.include_router(edr_router(store, Settings(), limits))
     mount_pygeoapi(app, store, Settings(), root=root, manager="Dummy")
     return app
 
