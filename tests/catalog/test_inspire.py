@@ -126,6 +126,12 @@ def c12_13_dates_once(r: Record) -> None:
     assert len(kinds) == len(set(kinds))
 
 
+def c14_temporal_extent(r: Record) -> None:
+    ends = r.texts(f"{IDENTIFICATION}/gmd:extent//gmd:EX_TemporalExtent//gml:TimePeriod/*")
+    assert [bool(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", each)) for each in ends] == [True, True]
+    assert ends[0] <= ends[1]
+
+
 def c15_vocabularies(r: Record) -> None:
     for path in ("gmd:title", "gmd:date/gmd:CI_Date/gmd:date/gco:Date", "gmd:date//gmd:CI_DateTypeCode"):
         assert r.count(f"//gmd:thesaurusName/gmd:CI_Citation[not({path})]") == 0, path
@@ -242,7 +248,7 @@ def d2_6_encoding_of_data(r: Record) -> None:
 
 
 DATASET = [
-    d1_1_resource_type, d1_2_one_identification, d1_3_unique_identifier, d1_4_theme, d1_5_resolution,
+    c14_temporal_extent, d1_1_resource_type, d1_2_one_identification, d1_3_unique_identifier, d1_4_theme, d1_5_resolution,
     d1_6_resource_language, d1_7_topic, d1_8_locators, d1_9_one_quality_element, d1_10_conformity, d1_11_lineage,
     d2_1_2_reference_system, d2_4_representation, d2_5_encoding_of_characters, d2_6_encoding_of_data,
 ]  # fmt: skip
