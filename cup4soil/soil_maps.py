@@ -173,7 +173,7 @@ def _predict_cells(
 ) -> dict[str, Stored]:
     """Stored integers (m,) of each layer by property, for cells (m, f) without gaps."""
     features, unseen = model.features(cells, depth)
-    predictions = model.forest.predict_all(features, QUANTILES, threads=threads)
+    predictions = model.forest.predict_all(features, _levels(model), threads=threads)
     index, density = model.applicability.dissimilarity_and_density(features, threads=threads)
     index = np.where(unseen, np.nan, index)
     near = np.where(unseen, MAP_NODATA, np.minimum(density, _LARGEST)).astype(np.int16)
@@ -196,11 +196,13 @@ def _stored(
 ) -> dict[str, NDArray[np.integer]]:
     output, calibration = model.description.outputs[position], model.calibrations[position]
     layers = map_layers(model, output.code, depth)
-    low, mid, high = prediction.quantiles
+    levels = _levels(model)
+    low, mid, high = (prediction.quantiles[levels.index(level)] for level in QUANTILES)
     values = {"mean": prediction.mean, "q05": low, "q50": mid, "q95": high, "di": index}
     if calibration is not None:
         values |= {"q05-raw": low, "q95-raw": high}
-        values["q05"], values["q95"] = calibrated(output, calibration, prediction.quantiles, strata)
+        ends = (prediction.quantiles[levels.index(level)] for level in _interval(output))
+        values["q05"], values["q95"] = calibrated(output, calibration, next(ends), mid, next(ends), strata)
     stored = {name: encode(each, layers[name]) for name, each in values.items()}
     width = stored["q95"].astype(np.int32) - stored["q05"]
     stored["pi90"] = np.minimum(width, _LARGEST).astype(np.int16)
@@ -209,20 +211,33 @@ def _stored(
     return stored
 
 
+def _interval(output: OutputDescription) -> tuple[float, float]:
+    """Levels of the quantiles that the output's interval starts from."""
+    return output.interval_level, round(1.0 - output.interval_level, 9)
+
+
+def _levels(model: SoilModel) -> tuple[float, ...]:
+    """Levels of all quantiles that the maps of a model need."""
+    return tuple(
+        dict.fromkeys((*QUANTILES, *(level for each in model.description.outputs for level in _interval(each))))
+    )
+
+
 def calibrated(
     output: OutputDescription,
     calibration: Calibration,
-    quantiles: NDArray[np.float64],
+    lower: NDArray[np.float64],
+    median: NDArray[np.float64],
+    upper: NDArray[np.float64],
     strata: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Calibrated bounds (m,) of the quantiles 0.05, 0.5 and 0.95, (3, m), within what the property can be.
+    """Calibrated bounds (m,) of an interval of the output's level, (m,), within what the property can be.
 
     The offsets apply on the scale of the output's transform; on the logarithm they are factors.
     """
     scale = output.transform
-    below, middle, above = scale.apply(quantiles)
-    low, high = calibration.apply(below, middle, above, strata)
-    return bounds(scale, output.soil_property.valid_range, low, quantiles[1], high)
+    low, high = calibration.apply(scale.apply(lower), scale.apply(median), scale.apply(upper), strata)
+    return bounds(scale, output.soil_property.valid_range, low, median, high)
 
 
 def _value(name: str, title: str, description: str, unit: str, scale: float, role: str = "data") -> Layer:

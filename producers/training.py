@@ -11,7 +11,6 @@ from cup4soil.errors import InvalidInput
 from cup4soil.grids import crs_code
 from cup4soil.licences import derived_licence
 from cup4soil.methods.applicability import Applicability
-from cup4soil.methods.conformal import Calibration
 from cup4soil.methods.forest import ForestParameters, QuantileForest
 from cup4soil.methods.selection import Selection
 from cup4soil.products import Algorithm, ProductRecord, Source, product_id
@@ -139,7 +138,7 @@ class TrainJob:
             applicability = Applicability.fit(chosen.features, forest.importance, spatial.folds)
             advance()
             result = self._result(chosen, forest, applicability, checked, choices)
-            record = self._write(folder, result, chosen, applicability, [each.calibration for each in checked])
+            record = self._write(folder, result, chosen, applicability, checked)
             advance()
         return record
 
@@ -206,16 +205,16 @@ class TrainJob:
         result: TrainingResult,
         training: Training,
         applicability: Applicability,
-        calibrations: Sequence[Calibration | None],
+        checked: Sequence[Checked],
     ) -> ProductRecord:
         period = self.request.period or self.source.period or (self.stack.period if self.stack else None)
         simulated = self.stack is not None and self.stack.simulated
-        checksum = save_arrays(folder, result.forest, applicability, calibrations)
+        checksum = save_arrays(folder, result.forest, applicability, [each.calibration for each in checked])
         record = model_record(result, self.id, self.algorithm, self._told(result), self.licence, period, simulated)
-        calibrated = [each is not None for each in calibrations]
+        levels = [None if each.calibration is None else each.level for each in checked]
         signature = () if training.stack is None else training.stack.signature
         description = model_description(
-            result, self.id, record.sources, checksum, calibrated, signature, dated=period is not None
+            result, self.id, record.sources, checksum, levels, signature, dated=period is not None
         )
         save_description(folder, description)
         write_report(folder, result, record, threads=self.settings.threads)

@@ -106,12 +106,16 @@ def model_description(
     product: str,
     sources: tuple[Source, ...],
     arrays_checksum: str,
-    calibrated: Sequence[bool],
+    levels: Sequence[float | None],
     signature: tuple[CovariateSignature, ...],
     *,
     dated: bool,
 ) -> ModelDescription:
-    """What ``model.json`` says. ``dated``: whether samples or covariates state when they are from."""
+    """What ``model.json`` says.
+
+    ``levels``: where each output's calibration starts, None without one. ``dated``: whether samples or covariates
+    state when they are from.
+    """
     depth = result.depth
     outputs = tuple(
         OutputDescription(
@@ -119,12 +123,13 @@ def model_description(
             column=output.column,
             unit_of_samples=output.unit_of_samples,
             transform=output.transform,
-            calibrated=done,
+            calibrated=level is not None,
+            interval_level=QUANTILES[0] if level is None else level,
             quality=measures(output),
             verdict=output.verdict,
             limitations=output_limitations(output),
         )
-        for output, done in zip(result.outputs, calibrated, strict=True)
+        for output, level in zip(result.outputs, levels, strict=True)
     )
     return ModelDescription(
         id=product,

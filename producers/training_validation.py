@@ -6,18 +6,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cup4soil.methods.conformal import Calibration, cross_calibrated, cross_calibrated_quantiles
+from cup4soil.methods.conformal import Calibration
 from cup4soil.methods.forest import Prediction
 from cup4soil.methods.skill import assess
-from cup4soil.methods.validation import CrossValidation, coverage_curve, interval_quantiles, scores
+from cup4soil.methods.validation import NOMINAL_LEVELS, CrossValidation, coverage_curve, interval_quantiles, scores
 from cup4soil.soil_outputs import bounds
 from producers.plots import HeldOut
+from producers.training_calibration import (
+    HeldOutQuantiles,
+    cross_calibrated_curve,
+    cross_calibrated_interval,
+    fit_calibration,
+)
 from producers.training_folds import FoldPlan
 from producers.training_result import OutputResult, Validation
 from producers.training_targets import Output, Targets
 
-LEVELS = interval_quantiles()
-_LOW, _MID, _HIGH = (LEVELS.index(level) for level in (0.05, 0.5, 0.95))
+# Of the curve of coverage, and those that calibration chooses from.
+_CURVE = interval_quantiles()
+_FINE = tuple(round(0.01 * step, 2) for step in range(5, 21))
+LEVELS = tuple(sorted({*_CURVE, *_FINE, *(round(1 - level, 2) for level in _FINE)}))
+_LOW, _HIGH = LEVELS.index(0.05), LEVELS.index(0.95)
+_IN_CURVE = [LEVELS.index(level) for level in _CURVE]
 
 type _Floats = NDArray[np.float64]
 # Predictions of every sample by a forest that has not seen its fold.
@@ -26,10 +36,14 @@ type HoldOut = Callable[[FoldPlan], CrossValidation]
 
 @dataclass(frozen=True)
 class Checked:
-    """An output's result, and the calibration of its map, None where it is to stay as it is."""
+    """An output's result, and the calibration of its map, None where it is to stay as it is.
+
+    ``level`` is the lower one of the forest's quantiles that the calibration starts from.
+    """
 
     result: OutputResult
-    calibration: Calibration | None
+    level: float = LEVELS[_LOW]
+    calibration: Calibration | None = None
 
 
 def validate(
@@ -53,6 +67,9 @@ def validate(
         observed = targets.reported[:, place]
         own = None if output.own is None else targets.modelled[:, output.own]
         given = far.reported_all[place]
+        held = HeldOutQuantiles(
+            output.transform.apply(observed), LEVELS, output.transform.apply(given.quantiles), spatial.folds, strata
+        )
         skill = assess(observed, given.mean, spatial.units, seed)
         result = OutputResult(
             prop=output.prop,
@@ -63,11 +80,11 @@ def validate(
             modelled=observed if own is None else own,
             random=_validation(random, near, output, place, observed, own),
             spatial=_validation(spatial, far, output, place, observed, own),
-            calibrated=_calibrated(spatial, given, output, observed, strata) if calibrate else None,
+            calibrated=_calibrated(spatial, given, output, observed, held) if calibrate else None,
             mec_interval=(skill.interval.low, skill.interval.high),
             verdict=skill.verdict,
         )
-        found.append(Checked(result, _calibration(given, output, observed, strata) if calibrate else None))
+        found.append(Checked(result, *fit_calibration(held)) if calibrate else Checked(result))
     return tuple(found)
 
 
@@ -89,21 +106,18 @@ def _validation(
         reported=scores(observed, given.mean, low, high),
         modelled=modelled,
         held_out=HeldOut(plan.title, observed, given.mean, low, high),
-        curve=coverage_curve(observed, LEVELS, given.quantiles),
+        curve=coverage_curve(observed, _CURVE, given.quantiles[_IN_CURVE]),
     )
 
 
 def _calibrated(
-    plan: FoldPlan, given: Prediction, output: Output, observed: _Floats, strata: NDArray[np.int64] | None
+    plan: FoldPlan, given: Prediction, output: Output, observed: _Floats, held: HeldOutQuantiles
 ) -> Validation:
     """What the calibrated intervals hold where each is calibrated on the other folds."""
-    scale = output.transform
-    seen, quantiles = scale.apply(observed), scale.apply(given.quantiles)
-    ends = cross_calibrated(
-        seen, quantiles[_LOW], quantiles[_HIGH], plan.folds, strata=strata, median=quantiles[_MID]
-    )  # fmt: skip
-    low, high = bounds(scale, output.prop.valid_range, ends[0], given.quantiles[_MID], ends[1])
-    levels, curve = cross_calibrated_quantiles(seen, LEVELS, quantiles, plan.folds, strata)
+    ends = cross_calibrated_interval(held)
+    median = given.quantiles[LEVELS.index(0.5)]
+    low, high = bounds(output.transform, output.prop.valid_range, ends[0], median, ends[1])
+    levels, curve = cross_calibrated_curve(held, NOMINAL_LEVELS)
     title = f"{plan.title}, calibrated"
     return Validation(
         kind=plan.kind,
@@ -114,11 +128,5 @@ def _calibrated(
         reported=scores(observed, given.mean, low, high),
         modelled=None,
         held_out=HeldOut(title, observed, given.mean, low, high),
-        curve=coverage_curve(seen, levels, curve),
+        curve=coverage_curve(held.observed, levels, curve),
     )
-
-
-def _calibration(given: Prediction, output: Output, observed: _Floats, strata: NDArray[np.int64] | None) -> Calibration:
-    """The calibration of the map: from all held-out samples."""
-    low, high = (output.transform.apply(given.quantiles[place]) for place in (_LOW, _HIGH))
-    return Calibration.fit(output.transform.apply(observed), low, high, strata=strata)
