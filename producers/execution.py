@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import dask
 from distributed import Client, LocalCluster, wait
 from distributed.client import ClosedClientError
-from distributed.comm import get_address_host_port
+from distributed.comm.addressing import get_address_host_port
 from distributed.scheduler import KilledWorker
 
 from cup4soil.errors import InvalidInput, LimitExceeded, StoreError
