@@ -18,6 +18,7 @@ from stac_catalog.dcat import dataset_node, dcat_catalog
 from stac_catalog.extensions import CUP4SOIL, extension_schemas
 from stac_catalog.iso_service import Served, service_record
 from stac_catalog.landing import landing_page
+from stac_catalog.listing import items_of, listing
 from stac_catalog.metadata import FORMS, Described, metadata
 from stac_catalog.places import PRODUCTS, Places
 from stac_catalog.rdf_xml import rdf_xml
@@ -129,7 +130,7 @@ class _Service:
 
     def sitemaps(self, request: Request) -> Response:
         root = self._places(request).root
-        counts = {name: len(self._store.items(name)) for name in visible(self._store.collections())}
+        counts = {name: len(items) for name, items in self._listing().items()}
         parts = [f"{root}sitemap/{name}/{n}.xml" for name, count in counts.items() for n in range(1, _pages(count) + 1)]
         return Response(sitemap_index(parts), media_type="application/xml", headers=_FRESH)
 
@@ -174,8 +175,12 @@ class _Service:
         pages = {rel: described.places.page_of(collection, name) for rel, name in relations.items() if name is not None}
         return [*links, *(Link(address, rel, "text/html") for rel, address in pages.items())]
 
+    def _listing(self) -> dict[str, list[str]]:
+        found = listing(self._store)
+        return {name: found[name] for name in visible(found)}
+
     def _names(self, collection: str) -> list[str]:
-        names = [] if is_hidden(collection) else self._store.items(collection)
+        names = [] if is_hidden(collection) else items_of(self._store, collection)
         if not names:
             raise NotFound(f"no collection {shown(collection)}", "see the catalog for what there is")
         return names
@@ -183,9 +188,8 @@ class _Service:
     def _served(self) -> Served:
         documents = [json.loads(text) for text in self._index.collections().values()]
         boxes = [box for each in documents for box in each["extent"]["spatial"]["bbox"]]
-        names = visible(self._store.collections())
         return Served(
-            products=[(name, item) for name in names for item in self._store.items(name)],
+            products=[(name, item) for name, items in self._listing().items() for item in items],
             bbox=_union(boxes) if boxes else _WORLD,
             licences=sorted({str(each["license"]) for each in documents}),
             changed=datetime.fromtimestamp(self._store.catalog_path.stat().st_mtime, UTC).date(),

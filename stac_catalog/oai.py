@@ -27,7 +27,6 @@ from stac_catalog.oai_request import ListRequest, OaiError, Place, read_argument
 from stac_catalog.places import Places
 from stac_catalog.search_values import shown
 from stac_catalog.store import Store
-from stac_catalog.visibility import visible
 
 _LOG: Final = logging.getLogger(__name__)
 _OAI: Final = "http://www.openarchives.org/OAI/2.0/"
@@ -169,15 +168,17 @@ class _Service:
     def _sets(self, arguments: Mapping[str, str]) -> Iterator[etree._Element]:
         if "resumptionToken" in arguments:
             raise OaiError("badResumptionToken", "sets come in one part", "ask without a token")
-        present = set(visible(self._store.collections()))
-        for name in sorted(present | set(self._ledger.collections())):
+        for name in self._ledger.collections():
             element = _element("set")
             _add(element, "setSpec", name)
-            _add(element, "setName", self._title(name) if name in present else name)
+            _add(element, "setName", self._title(name))
             yield element
 
     def _title(self, collection: str) -> str:
+        """Title of a collection, its id where it has lost all its products."""
         path = self._store.catalog_path.parent / collection / COLLECTION_FILE
+        if not path.is_file():
+            return collection
         try:
             return str(json.loads(path.read_bytes()).get("title") or collection)
         except (OSError, ValueError, AttributeError):

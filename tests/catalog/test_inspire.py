@@ -249,8 +249,8 @@ def d2_6_encoding_of_data(r: Record) -> None:
 
 DATASET = [
     c14_temporal_extent, d1_1_resource_type, d1_2_one_identification, d1_3_unique_identifier, d1_4_theme,
-    d1_5_resolution, d1_6_resource_language, d1_7_topic, d1_8_locators, d1_9_one_quality_element, d1_10_conformity, d1_11_lineage,
-    d2_1_2_reference_system, d2_4_representation, d2_5_encoding_of_characters, d2_6_encoding_of_data,
+    d1_5_resolution, d1_6_resource_language, d1_7_topic, d1_8_locators, d1_9_one_quality_element, d1_10_conformity,
+    d1_11_lineage, d2_1_2_reference_system, d2_4_representation, d2_5_encoding_of_characters, d2_6_encoding_of_data,
 ]  # fmt: skip
 
 
