@@ -20,10 +20,19 @@ from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
 from cup4soil.settings import Settings
-from processors import edr_description
+from processors import edr_description, records_documents
 from processors.coverage_catalog import CoverageCatalog
 from processors.openapi import openapi_document
-from processors.resources import MANAGER, PROCESSES, TEMPLATES, Addresses, StoreResources, configuration
+from processors.records_documents import COLLECTION as RECORDS
+from processors.resources import (
+    MANAGER,
+    PROCESSES,
+    TEMPLATES,
+    Addresses,
+    StoreResources,
+    configuration,
+    records_resource,
+)
 from stac_catalog.store import Store
 
 # What is left to pygeoapi. Coverages have their own router; the rest of its routes would answer with errors.
@@ -59,7 +68,8 @@ def mount_pygeoapi(
     """
     base = (root or _DEFAULT_ROOT).rstrip("/")
     addresses = Addresses(ogc=f"{base}/ogc", root=base)
-    resources = StoreResources(CoverageCatalog(store), addresses, PROCESSES)
+    fixed = PROCESSES | {RECORDS: records_resource(addresses)}
+    resources = StoreResources(CoverageCatalog(store), addresses, fixed)
     config = configuration(settings, store.root, addresses, resources, manager=manager)
     module = _load(config)
     app.mount("/ogc", _application(module), name="ogc")
@@ -110,11 +120,13 @@ def _carry_context(module: ModuleType) -> None:
 
 
 def _state_conformance() -> None:
+    from pygeoapi import api as core
     from pygeoapi.api import coverages, processes
 
     own = (
         (coverages.CONFORMANCE_CLASSES, (*CONFORMANCE, *edr_description.CONFORMANCE)),
         (processes.CONFORMANCE_CLASSES, (JOB_LIST,)),
+        (core.CONFORMANCE_CLASSES, records_documents.CONFORMANCE),
     )
     for stated, added in own:
         stated.extend(each for each in added if each not in stated)
@@ -130,6 +142,9 @@ def _describe_in_full() -> None:
 
     def in_full(api: Any, request: Any, dataset: str, locale_: str) -> dict[str, Any]:
         resources = api.config["resources"]
+        own = resources.document(dataset) if isinstance(resources, StoreResources) else None
+        if own is not None:
+            return own
         found: dict[str, Any] = plain(api, request, dataset, locale_)
         more = resources.members(dataset) if isinstance(resources, StoreResources) else {}
         return found | more | {"links": found["links"] + more.get("links", [])}

@@ -12,6 +12,7 @@ from processors.coverage_catalog import Collection, CoverageCatalog
 from processors.coverage_formats import GEOTIFF
 from processors.crs import CRS84_URI
 from processors.edr_description import edr_links, edr_members
+from processors.records_documents import catalogue
 from stac_catalog.catalogs import CATALOG_ID
 from stac_catalog.visibility import is_hidden, visible
 
@@ -67,7 +68,7 @@ class StoreResources(Mapping[str, dict[str, Any]]):
         return {key: dict(self._current()[key]) for key in self}
 
     def members(self, key: str) -> dict[str, Any]:
-        """What the description of a collection has beside pygeoapi's own; ``links`` are further ones. No raster is opened.
+        """What the description of a collection has beside pygeoapi's own; ``links`` are more. No raster is opened.
 
         Raises:
             NotFound: when there is no such coverage.
@@ -79,6 +80,23 @@ class StoreResources(Mapping[str, dict[str, Any]]):
         links = edr_links(collection, self._catalog, address)
         return edr_members(collection, self._catalog, address) | {"links": links}
 
+    def document(self, key: str) -> dict[str, Any] | None:
+        """The whole description of a collection that is no coverage; None for pygeoapi to make one."""
+        found: dict[str, Any] | None = self[key].get("document")
+        return None if found is None else found | {"links": list(found["links"]), "extent": self._extent()}
+
+    def _extent(self) -> dict[str, Any]:
+        """Place and time of all coverages that may be seen; the globe and open ends without any."""
+        collections = self._catalog.collections()
+        extents = [collections[name].document["extent"] for name in visible(collections)]
+        boxes = [extent["spatial"]["bbox"][0] for extent in extents] or [[-180.0, -90.0, 180.0, 90.0]]
+        times = [extent["temporal"]["interval"][0] for extent in extents]
+        wests, souths, easts, norths = zip(*boxes, strict=True)
+        ends = [end for _, end in times]
+        interval = [min((begin for begin, _ in times if begin), default=None), max(filter(None, ends), default=None)]
+        box = [min(wests), min(souths), max(easts), max(norths)]
+        return {"spatial": {"bbox": [box], "crs": CRS84_URI}, "temporal": {"interval": [interval]}}
+
     def _current(self) -> dict[str, dict[str, Any]]:
         collections = self._catalog.collections()
         seen, described = self._described
@@ -89,6 +107,14 @@ class StoreResources(Mapping[str, dict[str, Any]]):
 
     def _describe(self, collection: Collection) -> dict[str, Any]:
         return collection_resource(collection, self._catalog, self._addresses)
+
+
+def records_resource(addresses: Addresses) -> dict[str, Any]:
+    """The collection of records for pygeoapi's lists; our own router answers below it."""
+    document = catalogue(addresses.ogc)
+    about = {name: document[name] for name in ("title", "description", "keywords", "links")}
+    extents = {"spatial": {"bbox": [-180.0, -90.0, 180.0, 90.0], "crs": CRS84_URI}}
+    return {"type": "collection", **about, "extents": extents, "providers": [], "document": document}
 
 
 def configuration(

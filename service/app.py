@@ -19,6 +19,7 @@ from processors.coverage_router import coverage_router
 from processors.edr_router import edr_router
 from processors.process_router import process_router
 from processors.pygeoapi_app import mount_pygeoapi
+from processors.records_router import records_router
 from service import logs, problems
 from service.access import Access, client_of
 from service.files import PublicFiles
@@ -86,6 +87,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.include_router(process_router(store, settings, client_of))
     app.include_router(coverage_router(store, settings))
     app.include_router(edr_router(store, settings))
+    app.include_router(records_router(index, settings, root=settings.public_url or settings.local_url))
     mount_pygeoapi(app, store, settings, root=settings.public_url or settings.local_url)
     _mount_files(app, store)
     return app

@@ -22,7 +22,9 @@ from processors.coverage_grid import Limits
 from processors.coverage_router import coverage_router
 from processors.edr_router import edr_router
 from processors.pygeoapi_app import mount_pygeoapi
+from processors.records_router import records_router
 from service.problems import install
+from stac_catalog.search import INDEX_FILE, SearchIndex
 from stac_catalog.store import Store
 from tests.catalog.products import write_layer
 
@@ -115,6 +117,7 @@ def application(store: Store, *, root: str, limits: Limits | None = None) -> Fas
     install(app)
     app.include_router(coverage_router(store, Settings(), limits))
     app.include_router(edr_router(store, Settings(), limits))
+    app.include_router(records_router(SearchIndex(store.root / INDEX_FILE), Settings(), root=root))
     mount_pygeoapi(app, store, Settings(), root=root, manager="Dummy")
     return app
 
