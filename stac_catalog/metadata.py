@@ -1,6 +1,7 @@
 """The forms in which a product's metadata are given out, by name: for the service and for the command line."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,9 @@ from stac_catalog.rocrate import ro_crate
 from stac_catalog.schema_org import schema_org
 from stac_catalog.search_values import shown
 from stac_catalog.versions import ALONE, Versions
+
+_LONGEST_ACCEPT: Final = 2000
+_WEIGHT: Final = re.compile(r"[01](\.\d{0,3})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,26 @@ def metadata(form: str, described: Described) -> bytes:
     if form not in FORMS:
         raise NotFound(f"there is no form of metadata {shown(form)}", f"use one of {', '.join(FORMS)}")
     return FORMS[form].write(described)
+
+
+def preferred_form(accept: str) -> str | None:
+    """The form whose media type a header ``Accept`` prefers; None for HTML, for anything, and for what there is not.
+
+    Of two forms with one media type it is the first, but schema.org for JSON-LD, which is what FAIR checkers ask for.
+    """
+    known: dict[str, str | None] = {form.media_type.partition(";")[0]: name for name, form in reversed(list(FORMS.items()))}
+    known |= {"application/ld+json": "schema.org", "text/html": None, "application/xhtml+xml": None, "*/*": None}
+    asked = [_weighed(each) for each in accept[:_LONGEST_ACCEPT].split(",")]
+    for weight, media_type in sorted(asked, key=lambda each: -each[0]):
+        if weight > 0 and media_type in known:
+            return known[media_type]
+    return None
+
+
+def _weighed(text: str) -> tuple[float, str]:
+    media_type, *parameters = (part.strip().lower() for part in text.split(";"))
+    weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+    return (float(weight) if _WEIGHT.fullmatch(weight) else 0.0), media_type
 
 
 def _iso(d: Described) -> bytes:

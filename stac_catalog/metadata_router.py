@@ -19,7 +19,7 @@ from stac_catalog.extensions import CUP4SOIL, extension_schemas
 from stac_catalog.iso_service import Served, service_record
 from stac_catalog.landing import landing_page
 from stac_catalog.listing import items_of, listing
-from stac_catalog.metadata import FORMS, Described, metadata
+from stac_catalog.metadata import FORMS, Described, metadata, preferred_form
 from stac_catalog.places import PRODUCTS, Places
 from stac_catalog.rdf_xml import rdf_xml
 from stac_catalog.search import SearchIndex
@@ -79,10 +79,14 @@ class _Service:
         self._addresses = addresses
 
     def page(self, request: Request, collection: str, item: str) -> Response:
+        """The page, or the form whose media type the header Accept prefers to HTML."""
         described = self._described(request, collection, item)
+        form = preferred_form(request.headers.get("accept", ""))
+        if form is not None:
+            return self._written(form, described, {"Vary": "Accept"})
         links = self._links(described)
         header = link_header(links, f"{described.places.page(described.record)}/linkset")
-        return HTMLResponse(landing_page(described), headers=_FRESH | {"Link": _ascii(header)})
+        return HTMLResponse(landing_page(described), headers=_FRESH | {"Link": _ascii(header), "Vary": "Accept"})
 
     def linkset(self, request: Request, collection: str, item: str) -> Response:
         described = self._described(request, collection, item)
@@ -90,12 +94,13 @@ class _Service:
         return JSONResponse(document, headers=_FRESH, media_type=LINKSET_TYPE)
 
     def form(self, request: Request, collection: str, item: str, form: str) -> Response:
-        described = self._described(request, collection, item)
+        return self._written(form, self._described(request, collection, item), {})
+
+    def _written(self, form: str, described: Described, headers: dict[str, str]) -> Response:
         content = metadata(form, described)
         back = Link(described.places.page(described.record), "describes", "text/html")
-        return Response(
-            content, media_type=FORMS[form].media_type, headers=_FRESH | {"Link": _ascii(link_header([back]))}
-        )
+        headers |= _FRESH | {"Link": _ascii(link_header([back]))}
+        return Response(content, media_type=FORMS[form].media_type, headers=headers)
 
     def catalog(self, request: Request, f: _Kind = "jsonld") -> Response:
         places = self._places(request)

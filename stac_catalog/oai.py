@@ -23,7 +23,7 @@ from stac_catalog.api_addresses import Addresses
 from stac_catalog.catalogs import COLLECTION_FILE
 from stac_catalog.oai_formats import FORMATS
 from stac_catalog.oai_ledger import Header, Ledger, Selection
-from stac_catalog.oai_request import ListRequest, OaiError, Place, read_arguments, read_list
+from stac_catalog.oai_request import ARGUMENTS, ListRequest, OaiError, Place, read_arguments, read_list
 from stac_catalog.places import Places
 from stac_catalog.search_values import shown
 from stac_catalog.store import Store
@@ -58,16 +58,26 @@ def oai_router(
     service.namespace = _namespace(public_url)
     router = APIRouter(tags=["OAI-PMH"])
 
-    @router.get(path, summary="OAI-PMH 2.0", response_class=Response)
+    @router.get(path, summary="OAI-PMH 2.0", response_class=Response, openapi_extra={"parameters": _parameters()})
     async def by_get(request: Request) -> Response:
         return await run_in_threadpool(service.answer, request, request.query_params.multi_items())
 
-    @router.post(path, summary="OAI-PMH 2.0, its arguments as a form", response_class=Response)
+    @router.post(path, summary="OAI-PMH 2.0", response_class=Response, openapi_extra={"requestBody": _form()})
     async def by_post(request: Request) -> Response:
         pairs = parse_qsl((await _body(request)).decode("utf-8", "replace"), keep_blank_values=True)
         return await run_in_threadpool(service.answer, request, pairs)
 
     return router
+
+
+def _parameters() -> list[dict[str, Any]]:
+    """The arguments as OpenAPI has them; all are checked by :mod:`stac_catalog.oai_request`."""
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in ARGUMENTS.items()]
+
+
+def _form() -> dict[str, Any]:
+    schema = {"type": "object", "properties": dict(ARGUMENTS)}
+    return {"content": {"application/x-www-form-urlencoded": {"schema": schema}}}
 
 
 async def _body(request: Request) -> bytes:

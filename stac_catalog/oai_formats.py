@@ -9,6 +9,7 @@ from lxml import etree
 from cup4soil.licences import licence_url
 from cup4soil.products import ProductRecord
 from cup4soil.settings import Settings
+from stac_catalog.datacite_xml import OAI_DATACITE, OAI_DATACITE_SCHEMA, oai_datacite
 from stac_catalog.iso import iso_element
 from stac_catalog.lineage import abstract
 from stac_catalog.places import Places
@@ -88,4 +89,5 @@ FORMATS: Final[Mapping[str, Format]] = {
         "http://www.isotc211.org/2005/gmd",
         iso_element,
     ),
+    "oai_datacite": Format(OAI_DATACITE_SCHEMA, OAI_DATACITE, oai_datacite),
 }

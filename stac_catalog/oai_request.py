@@ -31,6 +31,13 @@ _VERBS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "ListRecords": _LIST,
     "GetRecord": (frozenset({"identifier", "metadataPrefix"}), frozenset()),
 }
+# As JSON Schema has them.
+ARGUMENTS: Final[Mapping[str, dict[str, object]]] = {
+    "verb": {"type": "string", "enum": list(_VERBS)},
+    **{
+        name: {"type": "string"} for name in ("identifier", "metadataPrefix", "from", "until", "set", "resumptionToken")
+    },
+}
 _RESUMABLE: Final = ("ListSets", "ListIdentifiers", "ListRecords")
 _LONGEST: Final = 2000
 _SECONDS: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)

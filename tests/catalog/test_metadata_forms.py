@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
+from lxml import etree
 from referencing import Registry, Resource
 from requests.utils import parse_header_links
 
@@ -21,6 +22,7 @@ from cup4soil.products import Measure, ProductRecord
 from cup4soil.settings import Settings
 from stac_catalog.citation import bibtex, citation_text, csl_json
 from stac_catalog.datacite import datacite
+from stac_catalog.datacite_xml import KERNEL, datacite_element, oai_datacite
 from stac_catalog.dcat import CONTEXT, dataset_node, dcat, dcat_catalog
 from stac_catalog.places import Places
 from stac_catalog.rdf_xml import rdf_xml
@@ -159,6 +161,41 @@ class TestDatacite:
         assert ("IsObsoletedBy", f"{page}/newest-3") in relations
         # Paths of this machine are no identifiers.
         assert not [each for _, each in relations if "home" in each]
+
+
+class TestDataciteXml:
+    @pytest.fixture
+    def peer(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """DataCite's own client library, which writes XML from the JSON document."""
+        if not SCHEMAS.is_dir():
+            pytest.skip("the datacite package is not unpacked")
+        monkeypatch.syspath_prepend(str(SCHEMAS.parents[1]))
+        return pytest.importorskip("datacite.schema45")
+
+    def test_the_library_writes_the_same(self, record: ProductRecord, settings: Settings, peer: Any) -> None:
+        document = datacite(record, settings, PLACES, OTHERS, doi="10.5072/soil-1")
+        theirs = etree.fromstring(peer.tostring(document).encode())
+        assert statements(datacite_element(document)) == statements(theirs)
+
+    def test_without_a_doi_the_page_is_the_identifier(self, made: dict[str, Made], settings: Settings) -> None:
+        record = made["samples"].record
+        root = oai_datacite(record, settings, PLACES)
+        identifier = root.find(f".//{{{KERNEL}}}identifier")
+        assert identifier is not None
+        assert (identifier.text, identifier.get("identifierType")) == (PLACES.page(record), "URL")
+
+
+def statements(root: etree._Element) -> set[tuple[object, ...]]:
+    """What an XML document says: path, text and attributes of each element that has any; numbers as such."""
+    found: set[tuple[object, ...]] = set()
+    for each in root.iter():
+        text = (each.text or "").strip()
+        if each is not root and (text or each.attrib):
+            number = re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", text)
+            path = tuple(etree.QName(x).localname for x in each.iterancestors())
+            attributes = frozenset(dict(each.attrib).items())
+            found.add((*path, etree.QName(each).localname, float(text) if number else text, attributes))
+    return found
 
 
 class TestSchemaOrg:

@@ -36,11 +36,11 @@ PUBLIC = "https://soil.survey.example/maps/"
 class Asking:
     app: FastAPI
 
-    def __call__(self, path: str, method: str = "GET") -> httpx.Response:
+    def __call__(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-                return await client.request(method, path)
+                return await client.request(method, path, headers=headers)
 
         return anyio.run(ask)
 
@@ -106,6 +106,24 @@ class TestPage:
                 found = ask(f"/{path}")
                 assert found.status_code == 200, path
                 assert found.headers["content-type"].partition(";")[0] == each.get("type", "text/html"), path
+
+    @pytest.mark.parametrize(
+        ("accept", "media_type"),
+        [
+            ("text/html,application/xml;q=0.9,*/*;q=0.8", "text/html"),
+            ("*/*", "text/html"),
+            ("application/ld+json", "application/ld+json"),
+            ("text/html;q=0.5, application/x-bibtex", "application/x-bibtex"),
+            ("application/vnd.datacite.datacite+json;q=1.0", "application/vnd.datacite.datacite+json"),
+            ("application/xml;q=x, ;;, q", "text/html"),
+            ("application/xml;q=0, application/x-bibtex;q=0.1", "application/x-bibtex"),
+            ("nonsense", "text/html"),
+        ],
+    )
+    def test_form_that_is_accepted(self, ask: Asking, store: Store, accept: str, media_type: str) -> None:
+        answer = ask(product(store), accept=accept)
+        assert answer.headers["content-type"].partition(";")[0] == media_type
+        assert answer.headers["vary"] == "Accept"
 
     def test_head(self, ask: Asking, store: Store) -> None:
         assert ask(product(store), "HEAD").headers["link"] == ask(product(store)).headers["link"]
