@@ -19,7 +19,7 @@ _LEFT = np.uint32(MAX_TREE_NODES - 1)
 _SHIFT = np.uint32(LINK_BITS)
 
 type _Floats = NDArray[np.float64]
-type _Codes = NDArray[np.int32]
+type _Codes = NDArray[np.uint32]
 
 
 def importance(
@@ -145,4 +145,4 @@ def _walk_with(tree, x, feature, value, here):  # type: ignore[no-untyped-def]
             return here
         asked = link >> _SHIFT
         code = value if asked == feature else x[asked]
-        here = left + np.uint32(code > np.int32(node >> np.uint64(32)))
+        here = left + np.uint32(np.uint32(node >> np.uint64(32)) < code)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 LINK_BITS = 22
 MAX_FEATURES = 1 << (32 - LINK_BITS)
 MAX_TREE_NODES = 1 << LINK_BITS
-LARGEST = np.int32(2**31 - 1)
+LARGEST = np.uint32(2**32 - 1)
 
-BLOCK = 2048
+BLOCK = 4096
 STEP = 8
 # Rows of the leaf table are a little longer: at a power of two, a pixel's column would fall on few cache lines.
 ROW = BLOCK + 16
@@ -32,20 +32,21 @@ _LEFT = np.uint32(MAX_TREE_NODES - 1)
 _SHIFT = np.uint32(LINK_BITS)
 _HALF = np.uint64(32)
 _ROOT = np.uint32(0)
+_SIGN = np.int32(-(2**31))
 # Reading a whole tree pays for as many pixels as this.
-_WORTH_READING = 64
+WORTH_READING = 64
 _NODES_IN_LINE, _LEAVES_IN_LINE = 8, 16
 
 
-def ordered(values: NDArray[np.float32]) -> NDArray[np.int32]:
+def ordered(values: NDArray[np.float32]) -> NDArray[np.uint32]:
     """Integers in the order of ``values``, none of them NaN; both zeros are one."""
     bits = (values + np.float32(0)).view(np.int32)
-    return bits ^ ((bits >> np.int32(31)) & LARGEST)
+    return (bits ^ ((bits >> np.int32(31)) | _SIGN)).view(np.uint32)
 
 
 @numba.njit(cache=True, nogil=True)
 def walk(
-    codes: NDArray[np.int32],
+    codes: NDArray[np.uint32],
     count: int,
     nodes: NDArray[np.uint64],
     tree_start: NDArray[np.int64],
@@ -63,7 +64,7 @@ def walk(
     for t in range(tree_start.size - 1):
         tree = nodes[tree_start[t] : tree_start[t + 1]]
         leaf = leaf_of[tree_start[t] : tree_start[t + 1]]
-        if count >= _WORTH_READING:
+        if count >= WORTH_READING:
             for node in range(0, tree.size, _NODES_IN_LINE):
                 read |= tree[node]
             for node in range(0, leaf.size, _LEAVES_IN_LINE):
@@ -78,7 +79,8 @@ def next_node(tree, x, start, here):  # type: ignore[no-untyped-def]
     """The node after ``here`` for the pixel whose features begin at ``start``."""
     node = tree[here]
     link = np.uint32(node)
-    return (link & _LEFT) + np.uint32(x[start + (link >> _SHIFT)] > np.int32(node >> _HALF))
+    # Unsigned and in this order the comparison is a carry, which one instruction adds.
+    return (link & _LEFT) + np.uint32(np.uint32(node >> _HALF) < x[start + (link >> _SHIFT)])
 
 
 @numba.njit(cache=True, nogil=True)

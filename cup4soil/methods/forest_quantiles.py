@@ -11,6 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from cup4soil.methods.forest_kernels import WORTH_READING
+
 # An entry is a word: what one distinct value weighs in one leaf in the upper 32 bits, its rank among the
 # distinct training values in the lower. COPIED entries are copied at once, of which a leaf's are the first.
 COPIED = 8
@@ -31,8 +33,9 @@ def means(
     mean[:] = 0.0
     read = 0.0
     for t in range(leaves.shape[0]):
-        for leaf in range(tree_leaf[t], tree_leaf[t + 1], _VALUES_IN_LINE):
-            read += leaf_mean[leaf]
+        if mean.size >= WORTH_READING:
+            for leaf in range(tree_leaf[t], tree_leaf[t + 1], _VALUES_IN_LINE):
+                read += leaf_mean[leaf]
         for pixel in range(mean.size):
             mean[pixel] += leaf_mean[np.uint32(leaves[t, pixel])]
     mean /= leaves.shape[0]
@@ -51,41 +54,88 @@ def quantile_levels(
 ) -> int:
     """Fill ``levels`` (n, k): the ranks at which the cumulative weight reaches each of ``needed`` (k,), ascending.
 
-    ``entry_start``: (leaves + 1,), or of no element where each leaf has one entry; COPIED spare entries
-    follow the last one. ``most``: the largest number of entries of one pixel. What is returned has no meaning.
+    ``entry_start``: (leaves + 1,); COPIED spare entries follow the last one. ``most``: the largest number
+    of entries of one pixel. What is returned has no meaning.
     """
-    shift = _bin_shift(level_count)
-    bins = np.zeros((level_count >> np.int64(shift)) + 1, np.int32)
-    slot = np.zeros(bins.size, np.uint32)
-    ranks = np.zeros((needed.size + 1) << np.int64(shift), np.int32)
-    bin_of = np.zeros(needed.size + 1, np.int64)
-    below = np.zeros(needed.size + 1, np.int64)
+    tables = _tables(level_count, needed.size)
     run = np.empty(most + COPIED, np.uint64)
     read = np.uint64(0)
     for pixel in range(levels.shape[0]):
-        if entry_start.size == 0:
-            count = _copy_one(leaves, pixel, entries, run)
-        else:
-            read |= _touch(leaves, pixel, entry_start, entries)
-            count = _copy(leaves, pixel, entry_start, entries, run)
-        for e in range(count):
-            bins[(run[np.uint64(e)] & _LEVEL) >> shift] += np.int32(run[np.uint64(e)] >> _HALF)
-        used = _open_bins(bins, needed, slot, bin_of, below)
-        _sum_ranks(run, count, shift, slot, ranks)
-        _find(ranks, shift, used, bin_of, below, needed, levels, pixel)
-        bins[:] = 0
-        for place in range(1, used + 1):
-            slot[bin_of[place]] = 0
+        read |= _touch(leaves, pixel, entry_start, entries)
+        count = _copy(leaves, pixel, entry_start, entries, run)
+        _resolve(run, count, tables, needed, levels, pixel)
     return int(read)
 
 
 @numba.njit(cache=True, nogil=True)
-def _bin_shift(level_count):  # type: ignore[no-untyped-def]
-    """Bits of a rank within its bin: about as many bins as ranks in each."""
+def kept_levels(
+    leaves: NDArray[np.int32],
+    tree_leaf: NDArray[np.int64],
+    leaf_level: NDArray[np.uint32],
+    level_count: int,
+    needed: NDArray[np.int64],
+    levels: NDArray[np.int64],
+) -> int:
+    """As :func:`quantile_levels` where each leaf has one value, of rank ``leaf_level``, of weight 1."""
+    tables = _tables(level_count, needed.size)
+    kept = np.empty(leaves.shape, np.uint32)
+    run = np.empty(leaves.shape[0], np.uint64)
+    read = _look_up(leaves, levels.shape[0], tree_leaf, leaf_level, kept)
+    for pixel in range(levels.shape[0]):
+        for t in range(run.size):
+            run[t] = (_ONE << _HALF) | np.uint64(kept[t, pixel])
+        _resolve(run, run.size, tables, needed, levels, pixel)
+    return int(read)
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_up(leaves, count, tree_leaf, leaf_level, kept):  # type: ignore[no-untyped-def]
+    """``leaf_level`` at ``leaves``, tree by tree, whose levels are read ahead as its nodes are."""
+    read = np.uint32(0)
+    for t in range(leaves.shape[0]):
+        if count >= WORTH_READING:
+            for leaf in range(tree_leaf[t], tree_leaf[t + 1], 2 * _VALUES_IN_LINE):
+                read |= leaf_level[leaf]
+        for pixel in range(count):
+            kept[t, pixel] = leaf_level[np.uint32(leaves[t, pixel])]
+    return read
+
+
+@numba.njit(cache=True, nogil=True)
+def _tables(level_count, wanted):  # type: ignore[no-untyped-def]
+    """Bits of a rank within its bin; sums of the bins; the slot of each, if open; and by slot, from 1: sums of
+    its ranks one slot after the other, its bin, and what lies below it.
+    """  # fmt: skip
     shift = 0
+    # About as many bins as ranks in each.
     while (1 << (2 * shift)) < level_count:
         shift += 1
-    return np.uint64(shift)
+    bins = np.zeros((level_count >> shift) + 1, np.int32)
+    slots = wanted + 1
+    ranks = np.zeros(slots << shift, np.int32)
+    return (
+        np.uint64(shift),
+        bins,
+        np.zeros(bins.size, np.uint32),
+        ranks,
+        np.zeros(slots, np.int64),
+        np.zeros(slots, np.int64),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _resolve(run, count, tables, needed, levels, pixel):  # type: ignore[no-untyped-def]
+    """Levels of a pixel from its ``count`` entries in ``run``; leaves the tables as empty as they were."""
+    shift, bins, slot, ranks, bin_of, below = tables
+    for e in range(count):
+        entry = run[np.uint64(e)]
+        bins[(entry & _LEVEL) >> shift] += np.int32(entry >> _HALF)
+    used = _open_bins(bins, needed, slot, bin_of, below)
+    _sum_ranks(run, count, shift, slot, ranks)
+    _find(ranks, shift, used, bin_of, below, needed, levels, pixel)
+    bins[:] = 0
+    for place in range(1, used + 1):
+        slot[bin_of[place]] = 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -126,13 +176,6 @@ def _copy(leaves, pixel, entry_start, entries, run):  # type: ignore[no-untyped-
             run[at + np.uint64(e)] = entries[first + np.uint64(e)]
         at += size
     return np.int64(at)
-
-
-@numba.njit(cache=True, nogil=True)
-def _copy_one(leaves, pixel, entries, run):  # type: ignore[no-untyped-def]
-    for t in range(leaves.shape[0]):
-        run[t] = entries[np.uint32(leaves[t, pixel])]
-    return leaves.shape[0]
 
 
 @numba.njit(cache=True, nogil=True)

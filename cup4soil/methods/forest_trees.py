@@ -108,7 +108,7 @@ class Trees:
         itself = np.arange(self.feature.size) - np.repeat(self.tree_start[:-1], np.diff(self.tree_start))
         left = np.where(self.is_leaf, itself, self.left).astype(np.uint32)
         link = left | (np.where(self.is_leaf, 0, self.feature).astype(np.uint32) << np.uint32(LINK_BITS))
-        threshold = np.where(self.is_leaf, LARGEST, ordered(self.threshold)).view(np.uint32)
+        threshold = np.where(self.is_leaf, LARGEST, ordered(self.threshold))
         return (threshold.astype(np.uint64) << np.uint64(32)) | link
 
     def apply(self, features: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -124,7 +124,7 @@ class Trees:
     def reach(self, features: NDArray[np.float32], leaves: NDArray[np.int32]) -> None:
         """As :meth:`apply` for up to BLOCK rows, into the first columns of ``leaves`` (trees, ROW)."""
         count = features.shape[0]
-        codes = np.zeros((-(-count // STEP) * STEP, features.shape[1]), np.int32)
+        codes = np.zeros((-(-count // STEP) * STEP, features.shape[1]), np.uint32)
         codes[:count] = ordered(features)
         walk(codes, count, self.nodes, self.tree_start, self.leaf_of, leaves)
 

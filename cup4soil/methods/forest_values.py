@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cup4soil.errors import InvalidInput, LimitExceeded
-from cup4soil.methods.forest_quantiles import COPIED
+from cup4soil.methods.forest_quantiles import COPIED, kept_levels, quantile_levels
 from cup4soil.methods.forest_trees import Leaves, Trees
 
 # Weights of one pixel sum to at most this, the largest 32-bit integer.
@@ -63,7 +63,7 @@ class LeafValues:
     ``distinct``: the values in ascending order; ``entries``: per leaf (from ``start``) the rank of each
     of its values and its weight; the weights of a leaf sum to ``unit``; ``most``: the largest number of
     entries that a pixel can reach; ``mean``: per leaf, over its draws. Where one row is kept per leaf,
-    that is its one entry, of weight 1, and ``start`` is empty.
+    it weighs 1, ``entries`` are the ranks alone, and ``start`` is empty.
 
     Other weights are integers, cut out of the leaf's cumulative share of ``unit``: the cumulative weight
     of a leaf is exact to half a unit at every value, that of a pixel to 0.5 / ``unit`` of the whole, and
@@ -72,7 +72,7 @@ class LeafValues:
 
     distinct: _Floats
     start: NDArray[np.uint32]
-    entries: NDArray[np.uint64]
+    entries: NDArray[Any]
     most: int
     mean: _Floats
     unit: int
@@ -88,8 +88,8 @@ class LeafValues:
         mean = leaves.means(values)
         distinct, rank = np.unique(values, return_inverse=True)
         if leaves.kept is not None:
-            entries = _with_spare([_words(rank[leaves.kept], np.ones(leaves.kept.size, np.int64))])
-            return cls(distinct, np.empty(0, np.uint32), entries, trees.count, mean, 1, trees.count)
+            levels = rank[leaves.kept].astype(np.uint32)
+            return cls(distinct, np.empty(0, np.uint32), levels, trees.count, mean, 1, trees.count)
         unit = _FULL_WEIGHT // trees.count
         start, entries = _weighted(leaves, rank, unit)
         most = int(np.maximum.reduceat(np.diff(start), trees.tree_leaf[:-1]).sum())
@@ -109,9 +109,20 @@ class LeafValues:
         needed = np.floor(taus * self.trees * self.unit).astype(np.int64) - self.trees
         return Wanted.weights(np.maximum(needed, 1))
 
+    def values_at(
+        self, needed: NDArray[np.int64], leaves: NDArray[np.int32], tree_leaf: NDArray[np.int64], pixels: int
+    ) -> _Floats:
+        """(pixels, k): values at which the weight in each column of ``leaves`` reaches each of ``needed`` (k,)."""
+        levels = np.empty((pixels, needed.size), np.int64)
+        if self.start.size == 0:
+            kept_levels(leaves, tree_leaf, self.entries, self.distinct.size, needed, levels)
+        else:
+            quantile_levels(leaves, self.start, self.entries, self.most, self.distinct.size, needed, levels)
+        return self.distinct[levels]
+
 
 def _words(level: NDArray[np.intp], weight: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Entries as :mod:`cup4soil.methods.forest_quantiles` reads them."""
+    """Entries as :mod:`cup4soil.methods.forest_quantiles` reads them: weight and rank in a word."""
     return (weight.astype(np.uint64) << np.uint64(32)) | level.astype(np.uint64)
 
 

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cup4soil.methods.forest_kernels import BLOCK, ROW
-from cup4soil.methods.forest_quantiles import means, quantile_levels
+from cup4soil.methods.forest_quantiles import means
 from cup4soil.methods.forest_trees import Trees
 from cup4soil.methods.forest_values import LeafValues
+
+# Starting a thread for fewer rows does not pay.
+_LEAST_PART = 64
 
 type _Floats = NDArray[np.float64]
 
@@ -48,11 +51,8 @@ def predict(
             for values, sought, out in zip(columns, wanted, found, strict=True):
                 means(leaves, trees.tree_leaf, values.mean, out.mean[here])
                 if sought.needed.size:
-                    levels = np.empty((here.stop - at, sought.needed.size), np.int64)
-                    quantile_levels(
-                        leaves, values.start, values.entries, values.most, values.distinct.size, sought.needed, levels
-                    )
-                    out.quantiles[:, here] = sought.quantiles(values.distinct[levels])
+                    reached = values.values_at(sought.needed, leaves, trees.tree_leaf, here.stop - at)
+                    out.quantiles[:, here] = sought.quantiles(reached)
 
     # Made before the threads ask for them at once.
     _ = trees.nodes, trees.leaf_of, trees.tree_leaf
@@ -72,7 +72,9 @@ def in_threads(work: Callable[..., None], calls: Sequence[tuple[int, ...]], thre
 
 
 def _parts(rows: int, threads: int) -> list[tuple[int, ...]]:
-    step = max(BLOCK, -(-rows // (4 * threads * BLOCK)) * BLOCK)
+    """Equal parts, as many as the threads can share, of up to four blocks each."""
+    parts = threads * -(-rows // (4 * threads * BLOCK))
+    step = max(_LEAST_PART, -(-rows // max(parts, 1)))
     return [(first, min(first + step, rows)) for first in range(0, rows, step)]
 
 
