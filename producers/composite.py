@@ -43,7 +43,7 @@ from producers.composite_report import write_composite_report
 from producers.composite_request import CompositeRequest, check_request, raster_sources
 from producers.composite_summary import CompositeSummary
 from producers.composite_surfaces import read_threshold
-from producers.composite_windows import TimeWindow, time_windows
+from producers.composite_windows import TimeWindow, dates_of, time_windows
 from producers.found_scenes import find_scenes
 from producers.jobs import write_document
 from producers.land_cover import Legend, read_legend
@@ -89,16 +89,17 @@ class CompositeRun:
     @cached_property
     def plan(self) -> BlockPlan:
         """How the grid is cut, and what stays in memory."""
-        times = [overpass.time for overpass in self.selection.overpasses]
+        used = dates_of(self.windows, [overpass.time for overpass in self.selection.overpasses])
         return plan_blocks(
             len(self.selection.overpasses),
-            [sum(map(window.holds, times)) for window in self.windows],
+            [len(dates) for dates in used],
             tile_sizes(scene.files for scene in self.selection.scenes),
             bare_test(self.request.method),
             self.settings.block_memory_mib * 2**20,
             threads=self.settings.threads,
             aligned=self.selection.lies_on(self.geobox),
             largest=max(grid_shape(self.geobox)),
+            shared=sum(len(dates) for dates in used if any(dates & other for other in used if other is not dates)),
         )
 
     @cached_property

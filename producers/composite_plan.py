@@ -15,7 +15,7 @@ FINE = frozenset(("B02", "B03", "B04", "B08"))
 FINE_CELLS = 4
 # Per cell and date: a kept band, and the bare flag with what is packed of the masks.
 _KEPT_BYTES, _FLAG_BYTES = 4.0, 1.5
-# Per cell and date of a window: what of it enters the means.
+# Per cell and date of a window that shares dates with another: what of it enters the means.
 _CHOSEN_BYTES = 1.0
 # Per cell and window: limits, counts, monthly counts, moments, layers; and the encoded layers of one window at a time,
 # with what is in between.
@@ -48,6 +48,7 @@ def plan_blocks(
     threads: int,
     aligned: bool,
     largest: int,
+    shared: int = 0,
 ) -> BlockPlan:
     """The block and the bands kept that read least within ``budget_bytes``.
 
@@ -62,12 +63,13 @@ def plan_blocks(
         budget_bytes: memory a block may take.
         threads: threads of a worker.
         aligned: whether blocks can follow the archive's tiles (no warping, one grid).
+        shared: dates of all windows that have a date in common with another.
         largest: longest edge of the grid in cells; a block is not larger than its next size.
     """
     best: BlockPlan | None = None
     for edge in edges(largest):
         for kept in _kept_choices(test):
-            need = edge**2 * _bytes_per_cell(dates, windows, len(kept), threads)
+            need = edge**2 * (_bytes_per_cell(dates, len(windows), len(kept), threads) + shared * _CHOSEN_BYTES)
             need += 0.0 if aligned else edge**2 * _PLACES_BYTES
             need += 0.0 if test.statistic == "mean" else _median_bytes(edge, max(windows), threads)
             plan = BlockPlan(edge, kept, _readings(edge, kept, test, tiles, aligned=aligned), need)
@@ -95,9 +97,9 @@ def _kept_choices(test: BareTest) -> Sequence[tuple[str, ...]]:
     return [(BLUE, *again[:n]) for n in range(len(again) + 1)]
 
 
-def _bytes_per_cell(dates: int, windows: Sequence[int], kept: int, threads: int) -> float:
-    series = dates * (_KEPT_BYTES * kept + _FLAG_BYTES) + sum(windows) * _CHOSEN_BYTES
-    return series + len(windows) * (_WINDOW_BYTES + threads * _SUMS_BYTES) + threads * _THREAD_BYTES + _FINISHED_BYTES
+def _bytes_per_cell(dates: int, windows: int, kept: int, threads: int) -> float:
+    series = dates * (_KEPT_BYTES * kept + _FLAG_BYTES)
+    return series + windows * (_WINDOW_BYTES + threads * _SUMS_BYTES) + threads * _THREAD_BYTES + _FINISHED_BYTES
 
 
 def _median_bytes(edge: int, dates: int, threads: int) -> float:

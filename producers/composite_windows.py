@@ -57,6 +57,11 @@ def time_windows(
     return tuple(found) or (TimeWindow("all", start, end),)
 
 
+def dates_of(windows: Sequence[TimeWindow], times: Sequence[datetime]) -> list[set[int]]:
+    """Of each window the places of its observations among ``times``."""
+    return [{place for place, time in enumerate(times) if window.holds(time)} for window in windows]
+
+
 def _run_of_years(year: int, length: int, start: datetime | None, end: datetime | None) -> TimeWindow:
     last = year + length - 1
     begins, ends = datetime(year, 1, 1, tzinfo=UTC), datetime(last, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -101,30 +101,35 @@ class IndexRange:
 
 
 class _Part:
-    """The running statistics of one season in a block; ``chosen`` flags what of each of its dates enters the means."""
+    """The running statistics of one season in a block; ``chosen`` flags what of each of its dates enters the means.
+
+    It takes the place of the ``bare`` flags where they are ``spare``, as no other season needs them.
+    """
 
     def __init__(
-        self, season: Season, dates: int, shape: tuple[int, int], rules: CompositeRules, room: "_Room"
+        self, season: Season, bare: NDArray[np.uint8], rules: CompositeRules, room: "_Room", *, spare: bool
     ) -> None:
+        dates, *shape = bare.shape
         self.season = season
         self.range = IndexRange(shape, room("range", (2, *shape), np.float32))
         self.tops = room("tops", (2, *shape), np.float32)
         self.counts = room("counts", (4, *shape), np.int32)
         self.monthly = room("monthly", (2, 12, *shape), np.int16)
-        self.chosen = room("chosen", (season.dates.size, *shape), np.uint8)
+        self.chosen = bare if spare else room("chosen", (season.dates.size, *shape), np.uint8)
+        self.slots = season.dates if spare else np.arange(season.dates.size)
         # MREF and SRC; mean and standard deviation.
         self.moments = room("moments", (2, 2, len(BANDS), *shape), np.float32)
         self.ci95 = room("ci95", (len(BANDS), *shape), np.float32)
         self._months = season.months.astype(np.int64) - 1
         self._limits = (rules.sigma_valid, rules.sigma_bare, rules.least_excess_dn)
         self._places = np.full(dates, -1, dtype=np.int64)
-        self._places[season.dates] = np.arange(season.dates.size)
+        self._places[season.dates] = self.slots
 
     def select(self, kept: NDArray[np.float32], bare: NDArray[np.uint8], threads: int) -> None:
         found = (self.tops, self.counts, self.monthly, self.chosen)
 
         def work(first: int, last: int) -> None:
-            select_rows(kept, bare, self.season.dates, self._months, self._limits, first, last, found)
+            select_rows(kept, bare, self.season.dates, self._months, self._limits, self.slots, first, last, found)
 
         over_rows(work, bare.shape[1], threads)
 
@@ -219,7 +224,8 @@ class BlockComposer:
         weighted = self.test.statistic == "geometric-median"
         self._weights = room.empty("weights", (dates, *shape), np.float32) if weighted else None
         self.parts = [
-            _Part(season, dates, shape, self.rules, _named_room(room, number)) for number, season in enumerate(seasons)
+            _Part(season, self.bare, self.rules, _named_room(room, number), spare=not shared)
+            for number, (season, shared) in enumerate(zip(seasons, sharing(seasons, dates), strict=True))
         ]
         self._slots: list[int] = []
         self._most_slots = 0
@@ -329,11 +335,19 @@ class BlockComposer:
         dates = part.season.dates
         order = np.array([self.kept_bands.index(band) for band in BANDS])
         kept = np.ascontiguousarray(self.kept[dates[:, np.newaxis], order, rows])
-        chosen = part.chosen[:, rows]
+        chosen = part.chosen[part.slots, rows]
         if self._weights is None:
             return median_along_time(kept, chosen & np.uint8(BARE), threads=self.threads)
         weights = np.where(chosen & np.uint8(VALID), self._weights[dates, rows], np.float32(0))
         return geometric_median(kept, weights, threads=self.threads)
+
+
+def sharing(seasons: Sequence[Season], dates: int) -> list[bool]:
+    """Which seasons have a date that is another's, too; ``dates`` are those of the series."""
+    owners = np.zeros(dates, dtype=np.int64)
+    for season in seasons:
+        owners[season.dates] += 1
+    return [bool((owners[season.dates] > 1).any()) for season in seasons]
 
 
 def _named_room(workspace: Workspace, part: int) -> "_Room":

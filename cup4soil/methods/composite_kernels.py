@@ -17,17 +17,17 @@ VALID, BARE = 1, 2
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def select_rows(kept, bare, dates, months, limits, first, last, found):  # type: ignore[no-untyped-def]
+def select_rows(kept, bare, dates, months, limits, slots, first, last, found):  # type: ignore[no-untyped-def]
     """Find which observations of the rows from ``first`` up to ``last`` enter the means.
 
     Read are ``kept`` (all dates, bands, rows, columns; float32) whose first band is B02, NaN where invalid, ``bare``
     (all dates, rows, columns; 1 where the bare-soil test holds), ``dates`` (places of the period's dates along the
-    first axis), ``months`` (calendar month of each of ``dates``, 0 to 11) and ``limits`` (k of the valid and of the
-    bare observations, least excess in DN).
+    first axis), ``months`` (calendar month of each of ``dates``, 0 to 11), ``limits`` (k of the valid and of the
+    bare observations, least excess in DN) and ``slots`` (where each of ``dates`` stands in ``chosen``).
     ``found`` takes ``tops`` (valid, bare; rows, columns; float32: largest B02 that is kept, NaN without any
     observation), ``counts`` (valid, bare before outliers, valid kept, bare kept; rows, columns), ``monthly`` (valid,
-    bare kept; 12; rows, columns) and ``chosen`` (dates of the period, rows, columns; uint8): VALID and BARE of what is
-    kept.
+    bare kept; 12; rows, columns) and ``chosen`` (slots, rows, columns; uint8): VALID and BARE of what is kept; it may
+    be ``bare``, of which nothing is read again.
     """
     tops, counts, _, chosen = found
     total, cols = dates.size, kept.shape[3]
@@ -40,15 +40,15 @@ def select_rows(kept, bare, dates, months, limits, first, last, found):  # type:
         for tile in range((cols + _LANES - 1) // _LANES):
             col = tile * _LANES
             width = min(_LANES, cols - col)
-            n = _gather(kept, bare, dates, row, col, width, values, flags, places, chosen)
+            n = _gather(kept, bare, dates, row, col, width, values, flags, places, slots, chosen)
             for kind in range(2):
                 number = counts[kind, row, col : col + width]
                 _upper_limits(values, flags, n, width, kind, limits, keys, number, tops[kind, row, col : col + width])
-            _count(values, flags, n, places, months, row, col, width, found)
+            _count(values, flags, n, places, months, row, col, width, slots, found)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _gather(kept, bare, dates, row, col, width, values, flags, places, chosen):  # type: ignore[no-untyped-def]
+def _gather(kept, bare, dates, row, col, width, values, flags, places, slots, chosen):  # type: ignore[no-untyped-def]
     """Collect the dates on which the tile has a valid observation; cells beyond ``width`` are invalid."""
     n = 0
     for i in range(dates.size):
@@ -68,7 +68,7 @@ def _gather(kept, bare, dates, row, col, width, values, flags, places, chosen): 
             places[n] = i
             n += 1
         else:
-            chosen[i, row, col : col + width] = 0
+            chosen[slots[i], row, col : col + width] = 0
     return n
 
 
@@ -191,7 +191,7 @@ def _below(keys, n, bound, count, largest):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _count(values, flags, n, places, months, row, col, width, found):  # type: ignore[no-untyped-def]
+def _count(values, flags, n, places, months, row, col, width, slots, found):  # type: ignore[no-untyped-def]
     """Flag what is kept, and count it over the period and by month."""
     tops, counts, monthly, chosen = found
     cells = slice(col, col + width)
@@ -200,7 +200,7 @@ def _count(values, flags, n, places, months, row, col, width, found):  # type: i
     top_valid, top_bare = tops[0, row, cells], tops[1, row, cells]
     kept_valid, kept_bare = counts[2, row, cells], counts[3, row, cells]
     for i in range(n):
-        marks = chosen[places[i], row, cells]
+        marks = chosen[slots[places[i]], row, cells]
         _mark(values[i], flags[i], top_valid, top_bare, marks)
         # Short loops over few arrays: the compiler gives up those over many.
         seen, bare = monthly[0, months[places[i]], row, cells], monthly[1, months[places[i]], row, cells]

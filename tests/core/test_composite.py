@@ -193,11 +193,13 @@ def selected(blue, bare, months, limits=(4.0, 3.0, 80.0), dates=None):
     tops, counts = np.empty((2, *shape), np.float32), np.empty((4, *shape), np.int32)
     by_month = np.full((2, 12, *shape), -1, np.int16)
     dates = np.arange(len(blue)) if dates is None else dates
-    chosen = np.full((len(dates), *shape), 255, np.uint8)
-    select_rows(blue[:, np.newaxis], bare, dates, months, limits, 0, shape[0], (tops, counts, by_month, chosen))
+    chosen, slots = np.full((len(dates) + 2, *shape), 255, np.uint8), np.arange(len(dates))[::-1] + 1
+    found = (tops, counts, by_month, chosen)
+    select_rows(blue[:, np.newaxis], bare, dates, months, limits, slots, 0, shape[0], found)
     seen = blue[dates]
     want = (seen <= tops[0]).astype(np.uint8) * VALID + ((seen <= tops[1]) & (bare[dates] > 0)) * BARE
-    np.testing.assert_array_equal(chosen, want)
+    np.testing.assert_array_equal(chosen[slots], want)
+    assert (chosen[[0, -1]] == 255).all()
     return tops, counts, by_month
 
 
