@@ -58,9 +58,9 @@ def metadata(form: str, described: Described) -> bytes:
 def preferred_form(accept: str) -> str | None:
     """The form whose media type a header ``Accept`` prefers; None for HTML, for anything, and for what there is not.
 
-    Of two forms with one media type it is the first, but schema.org for JSON-LD, which is what FAIR checkers ask for.
+    Of the forms that are JSON-LD it is schema.org, which is what FAIR checkers look for.
     """
-    known: dict[str, str | None] = {form.media_type.partition(";")[0]: name for name, form in reversed(list(FORMS.items()))}
+    known: dict[str, str | None] = {form.media_type.partition(";")[0]: name for name, form in FORMS.items()}
     known |= {"application/ld+json": "schema.org", "text/html": None, "application/xhtml+xml": None, "*/*": None}
     asked = [_weighed(each) for each in accept[:_LONGEST_ACCEPT].split(",")]
     for weight, media_type in sorted(asked, key=lambda each: -each[0]):

@@ -7,6 +7,7 @@ import shutil
 import string
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -329,6 +330,15 @@ class TestLedger:
         identifier = f"oai:soil.survey.example:models/{name}"
         answer = oai.raw("GET", params={"verb": "GetRecord", "identifier": identifier, "metadataPrefix": "oai_dc"})
         assert answer.status_code == 503
+
+    def test_many_at_once_begin_one_ledger(self, store: Store, clock: Clock) -> None:
+        def ask(_: int) -> list[tuple[int, str, int]]:
+            return [(each.number, each.id, each.stamp) for each in Ledger(store, clock).page(Selection(), None, 10)]
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(ask, range(16)))
+        assert len(answers[0]) == 4
+        assert all(each == answers[0] for each in answers)
 
     def test_damaged_ledger_is_told(self, store: Store, ledger: Ledger) -> None:
         (store.root / LEDGER_FILE).write_bytes(b"no database" * 100)
