@@ -17,6 +17,7 @@ from cup4soil import __version__
 from cup4soil.errors import NotFound
 from processors.coverage_router import coverage_router
 from processors.edr_router import edr_router
+from processors.maps import map_router
 from processors.process_router import process_router
 from processors.pygeoapi_app import mount_pygeoapi
 from processors.records_router import records_router
@@ -88,6 +89,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.include_router(coverage_router(store, settings))
     app.include_router(edr_router(store, settings))
     app.include_router(records_router(index, settings, root=settings.public_url or settings.local_url))
+    app.include_router(map_router(store, root=settings.public_url or settings.local_url))
     mount_pygeoapi(app, store, settings, root=settings.public_url or settings.local_url)
     _mount_files(app, store)
     return app
