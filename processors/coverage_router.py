@@ -22,6 +22,7 @@ from processors.coverage_formats import (
     range_type,
 )
 from processors.coverage_grid import Limits
+from processors.coverage_netcdf import NETCDF, netcdf
 from processors.coverage_page import coverage_page
 from processors.coverage_query import CoverageQuery, parse_query
 from processors.coverage_reader import Answer, CoverageReader, common_type
@@ -41,6 +42,8 @@ _FORMATS = Formats(
         "json": COVERAGE_JSON,
         "coveragejson": COVERAGE_JSON,
         "covjson": COVERAGE_JSON,
+        "netcdf": NETCDF,
+        "nc": NETCDF,
         "html": "text/html",
     },
     accepted={
@@ -51,11 +54,13 @@ _FORMATS = Formats(
         "application/prs.coverage+json": COVERAGE_JSON,
         "application/vnd.cov+json": COVERAGE_JSON,
         "application/json": COVERAGE_JSON,
+        NETCDF: NETCDF,
+        "application/netcdf": NETCDF,
         "text/html": "text/html",
     },
     wildcards={"*/*": GEOTIFF, "image/*": GEOTIFF, "application/*": COVERAGE_JSON},
     default=GEOTIFF,
-    said="GTiff, COG, json or html",
+    said="GTiff, COG, NetCDF, json or html",
 )
 # An answer at the limit takes some 150 MB while it is made: no more than these are made at once.
 _AT_ONCE = 8
@@ -69,7 +74,7 @@ def coverage_router(store: Store, settings: Settings, limits: Limits | None = No
     """
     reader = CoverageReader(CoverageCatalog(store), limits or limits_of(settings))
     router = APIRouter(prefix="/ogc", tags=["coverages"])
-    doors = _Doors(reader)
+    doors = _Doors(reader, settings.organisation)
     router.add_api_route(_TAIL, doors.coverage, methods=["GET"], response_class=Response, summary="Get a coverage")
     router.add_api_route(_TAIL, doors.coverage, methods=["HEAD"], include_in_schema=False)
     router.add_api_route(f"{_TAIL}/domainset", doors.domain_set, summary="Domain of a coverage")
@@ -81,8 +86,9 @@ def coverage_router(store: Store, settings: Settings, limits: Limits | None = No
 class _Doors:
     """The endpoints. They are no coroutines: the framework runs them in its threads."""
 
-    def __init__(self, reader: CoverageReader) -> None:
+    def __init__(self, reader: CoverageReader, institution: str) -> None:
         self._reader = reader
+        self._institution = institution
         self._turns = BoundedSemaphore(_AT_ONCE)
 
     def coverage(self, collection: str, request: Request) -> Response:
@@ -92,7 +98,7 @@ class _Doors:
             return HTMLResponse(coverage_page(self._reader.catalog, collection, query.when), headers={"Vary": "Accept"})
         with self._turns:
             answers = self._read(collection, query, kind)
-            return Response(encode(answers, kind), media_type=kind, headers=_headers(answers, kind))
+            return Response(encode(answers, kind, self._institution), media_type=kind, headers=_headers(answers, kind))
 
     def domain_set(self, collection: str, request: Request) -> JSONResponse:
         coverage = self._described(collection, request)
@@ -110,6 +116,8 @@ class _Doors:
         """Every period asked for where the format has an axis of time, else the latest."""
         if kind == COVERAGE_JSON:
             return self._reader.read_series(collection, query, limit=self._reader.limits.json_values)
+        if kind == NETCDF:
+            return self._reader.read_series(collection, query)
         return (self._reader.read(collection, query),)
 
     def _described(self, collection: str, request: Request) -> Coverage:
@@ -121,10 +129,12 @@ class _Doors:
         return self._reader.catalog.coverage(collection, query.when)
 
 
-def encode(answers: Sequence[Answer], kind: str) -> bytes:
+def encode(answers: Sequence[Answer], kind: str, institution: str) -> bytes:
     """The body of the answers of all periods, earliest first, in a media type of this module."""
     if kind == COVERAGE_JSON:
         return coverage_json(answers)
+    if kind == NETCDF:
+        return netcdf(answers, institution)
     return geotiff(answers[-1], cloud_optimised=kind == COG)
 
 
@@ -146,7 +156,7 @@ def _headers(answers: Sequence[Answer], kind: str) -> dict[str, str]:
     answer = answers[-1]
     reference = reference_of(crs_of(answer.grid))
     start, end = answers[0].coverage.period.start, max(each.coverage.period.end for each in answers)
-    suffix = "covjson" if kind == COVERAGE_JSON else "tif"
+    suffix = {COVERAGE_JSON: "covjson", NETCDF: "nc"}.get(kind, "tif")
     # A system without a code is named in the file alone: its definition has line breaks.
     crs = {"Content-Crs": f"<{reference.uri}>"} if reference.uri.startswith("http") else {}
     return crs | {

@@ -89,7 +89,7 @@ def test_an_answer_says_where_it_lies(server: str) -> None:
         ("bbox=1,2,3,4", 404, "24.7"),
         ("datetime=1990", 404, "2022-01-03/2022-12-28"),
         ("bbox=1,2,3", 400, "bbox"),
-        ("f=png", 400, "GTiff"),
+        ("f=bmp", 400, "GTiff"),
         ("speed=fast", 400, "speed"),
         ("properties=q42", 400, "mean, q95, aoa"),
         ("scale-factor=0.1", 413, "4000000"),
