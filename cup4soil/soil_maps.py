@@ -201,8 +201,8 @@ def _stored(
     values = {"mean": prediction.mean, "q05": low, "q50": mid, "q95": high, "di": index}
     if calibration is not None:
         values |= {"q05-raw": low, "q95-raw": high}
-        ends = (prediction.quantiles[levels.index(level)] for level in _interval(output))
-        values["q05"], values["q95"] = calibrated(output, calibration, next(ends), mid, next(ends), strata)
+        start, middle, end = (prediction.quantiles[levels.index(level)] for level in calibration.quantiles)
+        values["q05"], values["q95"] = calibrated(output, calibration, start, middle, end, strata)
     stored = {name: encode(each, layers[name]) for name, each in values.items()}
     width = stored["q95"].astype(np.int32) - stored["q05"]
     stored["pi90"] = np.minimum(width, _LARGEST).astype(np.int16)
@@ -211,16 +211,10 @@ def _stored(
     return stored
 
 
-def _interval(output: OutputDescription) -> tuple[float, float]:
-    """Levels of the quantiles that the output's interval starts from."""
-    return output.interval_level, round(1.0 - output.interval_level, 9)
-
-
 def _levels(model: SoilModel) -> tuple[float, ...]:
     """Levels of all quantiles that the maps of a model need."""
-    return tuple(
-        dict.fromkeys((*QUANTILES, *(level for each in model.description.outputs for level in _interval(each))))
-    )
+    starts = (level for each in model.calibrations if each is not None for level in each.quantiles)
+    return tuple(dict.fromkeys((*QUANTILES, *starts)))
 
 
 def calibrated(

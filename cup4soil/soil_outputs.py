@@ -89,9 +89,9 @@ class OutputDescription(Frozen):
     """One property that a model reports, and how good it is.
 
     ``column`` of the samples' table in ``unit_of_samples`` was learnt from; ``calibrated`` tells whether the arrays
-    hold a calibration of its interval, which starts from the quantiles of ``interval_level`` and 1 less that.
-    ``quality`` are the figures of its validation, ``verdict`` what follows (None for what is derived of a model, which
-    nothing has validated), and ``limitations`` what a user of its maps has to know.
+    hold a calibration of its interval. ``quality`` are the figures of its validation, ``verdict`` what follows (None
+    for what is derived of a model, which nothing has validated), and ``limitations`` what a user of its maps has to
+    know.
     """
 
     soil_property: PropertyDescription
@@ -99,7 +99,6 @@ class OutputDescription(Frozen):
     unit_of_samples: str
     transform: Transform
     calibrated: bool = False
-    interval_level: float = Field(default=0.05, gt=0, lt=0.5)
     quality: tuple[Measure, ...] = ()
     verdict: Verdict | None
     limitations: tuple[str, ...] = ()

@@ -211,10 +211,10 @@ class TrainJob:
         simulated = self.stack is not None and self.stack.simulated
         checksum = save_arrays(folder, result.forest, applicability, [each.calibration for each in checked])
         record = model_record(result, self.id, self.algorithm, self._told(result), self.licence, period, simulated)
-        levels = [None if each.calibration is None else each.level for each in checked]
+        calibrated = [each.calibration is not None for each in checked]
         signature = () if training.stack is None else training.stack.signature
         description = model_description(
-            result, self.id, record.sources, checksum, levels, signature, dated=period is not None
+            result, self.id, record.sources, checksum, calibrated, signature, dated=period is not None
         )
         save_description(folder, description)
         write_report(folder, result, record, threads=self.settings.threads)

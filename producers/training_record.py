@@ -106,15 +106,14 @@ def model_description(
     product: str,
     sources: tuple[Source, ...],
     arrays_checksum: str,
-    levels: Sequence[float | None],
+    calibrated: Sequence[bool],
     signature: tuple[CovariateSignature, ...],
     *,
     dated: bool,
 ) -> ModelDescription:
     """What ``model.json`` says.
 
-    ``levels``: where each output's calibration starts, None without one. ``dated``: whether samples or covariates
-    state when they are from.
+    ``calibrated``: which outputs have a calibration. ``dated``: whether samples or covariates state when they are from.
     """
     depth = result.depth
     outputs = tuple(
@@ -123,13 +122,12 @@ def model_description(
             column=output.column,
             unit_of_samples=output.unit_of_samples,
             transform=output.transform,
-            calibrated=level is not None,
-            interval_level=QUANTILES[0] if level is None else level,
+            calibrated=has_calibration,
             quality=measures(output),
             verdict=output.verdict,
             limitations=output_limitations(output),
         )
-        for output, level in zip(result.outputs, levels, strict=True)
+        for output, has_calibration in zip(result.outputs, calibrated, strict=True)
     )
     return ModelDescription(
         id=product,

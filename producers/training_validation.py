@@ -6,26 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cup4soil.methods.conformal import Calibration
+from cup4soil.methods.conformal import (
+    Calibration,
+    calibration_levels,
+    cross_calibrated_levels,
+    cross_calibrated_quantiles,
+)
 from cup4soil.methods.forest import Prediction
 from cup4soil.methods.skill import assess
-from cup4soil.methods.validation import NOMINAL_LEVELS, CrossValidation, coverage_curve, interval_quantiles, scores
+from cup4soil.methods.validation import CrossValidation, coverage_curve, interval_quantiles, scores
 from cup4soil.soil_outputs import bounds
 from producers.plots import HeldOut
-from producers.training_calibration import (
-    HeldOutQuantiles,
-    cross_calibrated_curve,
-    cross_calibrated_interval,
-    fit_calibration,
-)
 from producers.training_folds import FoldPlan
 from producers.training_result import OutputResult, Validation
 from producers.training_targets import Output, Targets
 
 # Of the curve of coverage, and those that calibration chooses from.
 _CURVE = interval_quantiles()
-_FINE = tuple(round(0.01 * step, 2) for step in range(5, 21))
-LEVELS = tuple(sorted({*_CURVE, *_FINE, *(round(1 - level, 2) for level in _FINE)}))
+LEVELS = calibration_levels()
 _LOW, _HIGH = LEVELS.index(0.05), LEVELS.index(0.95)
 _IN_CURVE = [LEVELS.index(level) for level in _CURVE]
 
@@ -36,14 +34,23 @@ type HoldOut = Callable[[FoldPlan], CrossValidation]
 
 @dataclass(frozen=True)
 class Checked:
-    """An output's result, and the calibration of its map, None where it is to stay as it is.
-
-    ``level`` is the lower one of the forest's quantiles that the calibration starts from.
-    """
+    """An output's result, and the calibration of its map, None where it is to stay as it is."""
 
     result: OutputResult
-    level: float = LEVELS[_LOW]
     calibration: Calibration | None = None
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Samples (n,) and their held-out quantiles (q, n) at ``LEVELS``, on the scale of calibration."""
+
+    observed: _Floats
+    quantiles: _Floats
+    strata: NDArray[np.int64] | None
+
+    def calibration(self) -> Calibration:
+        """By all samples, as the map has it."""
+        return Calibration.fit_levels(self.observed, LEVELS, self.quantiles, strata=self.strata)
 
 
 def validate(
@@ -67,9 +74,7 @@ def validate(
         observed = targets.reported[:, place]
         own = None if output.own is None else targets.modelled[:, output.own]
         given = far.reported_all[place]
-        held = HeldOutQuantiles(
-            output.transform.apply(observed), LEVELS, output.transform.apply(given.quantiles), spatial.folds, strata
-        )
+        held = _Held(output.transform.apply(observed), output.transform.apply(given.quantiles), strata)
         skill = assess(observed, given.mean, spatial.units, seed)
         result = OutputResult(
             prop=output.prop,
@@ -84,7 +89,7 @@ def validate(
             mec_interval=(skill.interval.low, skill.interval.high),
             verdict=skill.verdict,
         )
-        found.append(Checked(result, *fit_calibration(held)) if calibrate else Checked(result))
+        found.append(Checked(result, held.calibration() if calibrate else None))
     return tuple(found)
 
 
@@ -110,14 +115,13 @@ def _validation(
     )
 
 
-def _calibrated(
-    plan: FoldPlan, given: Prediction, output: Output, observed: _Floats, held: HeldOutQuantiles
-) -> Validation:
+def _calibrated(plan: FoldPlan, given: Prediction, output: Output, observed: _Floats, held: _Held) -> Validation:
     """What the calibrated intervals hold where each is calibrated on the other folds."""
-    ends = cross_calibrated_interval(held)
+    ends = cross_calibrated_levels(held.observed, LEVELS, held.quantiles, plan.folds, strata=held.strata)
     median = given.quantiles[LEVELS.index(0.5)]
     low, high = bounds(output.transform, output.prop.valid_range, ends[0], median, ends[1])
-    levels, curve = cross_calibrated_curve(held, NOMINAL_LEVELS)
+    table = held.quantiles[_IN_CURVE]
+    levels, curve = cross_calibrated_quantiles(held.observed, _CURVE, table, plan.folds, held.strata)
     title = f"{plan.title}, calibrated"
     return Validation(
         kind=plan.kind,

@@ -10,11 +10,11 @@ calibrate on spatial folds. An offset below 0 narrows intervals that were too wi
 ``sides="each"`` gives each bound an offset of its own at (1 + level) / 2, where one side is worse than the other.
 Strata (land use, say) with enough samples get offsets of their own (Mondrian: Vovk 2012, PMLR 25, 475).
 
-Where observations come in few values (texture estimated in the field), so do a forest's quantiles: many samples lie
-on a bound, their scores are all 0, and no offset gives a coverage between that with and without them. There the
-offset is applied to another central interval of the forest: the narrowest that holds enough of the held-out samples.
-Intervals of rising level are nested, so that this choice is conformal, too (Gupta, Kuchibhotla & Ramdas 2022, Pattern
-Recognit. 127, 108496).
+Intervals that are too wide are narrowed by the forest itself where its quantiles at other levels are known: the
+offset is then applied to its narrowest central interval that holds enough of the held-out samples. Intervals of rising
+level are nested, so that this choice is conformal, too (Gupta, Kuchibhotla & Ramdas 2022, Pattern Recognit. 127,
+108496). Such bounds stay where samples are, and they can be found where observations come in few values (texture
+estimated in the field): there many samples lie on a bound, and any offset below 0 leaves all of these out.
 """
 
 import math
@@ -34,8 +34,6 @@ LEVEL = 0.9
 LEAST_PER_STRATUM = 50
 _DIGITS = 9
 _MEDIAN = 0.5
-# Share of samples beyond the level whose scores tie with the offset, above which another interval is looked for.
-_TIES = 0.02
 _SIDES: tuple["Sides", ...] = ("both", "each")
 
 type Sides = Literal["both", "each"]
@@ -136,11 +134,10 @@ class Calibration:
         least: int = LEAST_PER_STRATUM,
         sides: Sides = "both",
     ) -> Self:
-        """As :meth:`fit`, from held-out ``quantiles`` (q, n) at rising ``levels`` (q,), where values may tie.
+        """As :meth:`fit`, from held-out ``quantiles`` (q, n) at rising ``levels`` (q,).
 
-        The offset is that of the interval of ``level`` unless more than 2 % of the samples beyond those it is to
-        hold tie with it. Then ``base`` is the narrowest central interval among the levels that holds enough
-        samples: :func:`calibration_levels` gives levels that are fine enough.
+        ``base`` is the narrowest central interval among the levels that holds enough samples, where that of
+        ``level`` holds enough; else that one itself: :func:`calibration_levels` gives levels that are fine enough.
 
         Raises:
             InvalidInput: as :meth:`fit`, and when the levels do not bound an interval of ``level``.
@@ -150,7 +147,7 @@ class Calibration:
         pairs = _pairs(levels)
         if round(level, _DIGITS) not in pairs:
             raise InvalidInput(f"quantiles that bound no interval of {level:g}", "add those at its two ends")
-        base = _base(y, {nominal: (table[a], table[b]) for nominal, (a, b) in pairs.items()}, level, sides)
+        base = _base(y, {nominal: (table[a], table[b]) for nominal, (a, b) in pairs.items()}, round(level, _DIGITS))
         low, high = pairs[base]
         found = cls.fit(y, table[low], table[high], level, strata, least=least, sides=sides)
         return replace(found, base=base)
@@ -341,20 +338,15 @@ def _pairs(levels: Sequence[float]) -> dict[float, tuple[int, int]]:
     return {round(levels[high] - levels[low], _DIGITS): (low, high) for low, high in central_intervals(levels)}
 
 
-def _base(y: _Floats, intervals: Mapping[float, tuple[_Floats, _Floats]], level: float, sides: Sides) -> float:
-    """Level of the interval whose scores an offset can be taken of."""
-    level = round(level, _DIGITS)
-    scores = _scores(y, *intervals[level])
-    known = ~np.isnan(scores).any(axis=0)
-    n = int(known.sum())
-    rank = _rank(n, level)
-    if n < least_samples(level, sides):
-        return level
-    widest = scores[:, known].max(axis=0)
-    tied = int((widest <= np.partition(widest, rank - 1)[rank - 1]).sum()) - rank
-    if tied <= _TIES * n:
-        return level
-    holding = (each for each, (low, high) in intervals.items() if int(((low <= y) & (y <= high)).sum()) >= rank)
+def _base(y: _Floats, intervals: Mapping[float, tuple[_Floats, _Floats]], level: float) -> float:
+    """Level of the interval to start from, at most ``level``, of ``intervals`` by level, the narrowest first."""
+    known = ~np.isnan(sum(intervals[level], y))
+    rank = _rank(int(known.sum()), level)
+    holding = (
+        nominal
+        for nominal, (low, high) in intervals.items()
+        if nominal < level and int(((low <= y) & (y <= high)).sum()) >= rank
+    )
     return next(holding, level)
 
 

@@ -20,7 +20,6 @@ from producers import training
 from producers.jobs import Delivery, deliver
 from producers.prediction import PredictRequest, deliver_maps, plan_predictions
 from producers.training import plan_training, plan_trainings
-from producers.training_calibration import HeldOutQuantiles, cross_calibrated_interval, fit_calibration
 from tests.producers.soil_profiles import STOCK, TEXTURE, Profiles, make_profiles
 from tests.producers.soil_world import SETTINGS, SIZE, without_plots, write_raster
 
@@ -255,40 +254,11 @@ def test_classes_with_enough_samples_are_calibrated_on_their_own(world: Profiles
     stack = CovariateStack.open((world.covariates,), ("land",))
     cells = stack.read(stack.geobox).reshape(len(stack.names), -1).T
     known = ~np.isnan(cells).any(axis=1) & (land.ravel() != 9)
-    level = model.output().interval_level
-    low, middle = model.forest.predict(model.features(cells[known], Depth(0, 20))[0], (level, 0.5)).quantiles
+    levels = calibration.quantiles[:2]
+    low, middle = model.forest.predict(model.features(cells[known], Depth(0, 20))[0], levels).quantiles
     offsets = np.where(land.ravel()[known] == 2, calibration.lower[1], calibration.lower[2])
     expected = np.clip(np.minimum(low - offsets, middle), 0, 600)
     assert np.abs(layer(delivery.folder, "q05").ravel()[known] - 10 * expected).max() <= 0.5 + 1e-9
-
-
-def test_values_in_classes_do_not_keep_intervals_too_wide() -> None:
-    """Half of the samples have the value of a bound: no offset below 0 could hold nine of ten."""
-    rng = np.random.default_rng(5)
-    n = 4000
-    narrower = [round(0.01 * step, 2) for step in range(5, 21)]
-    levels = (*narrower, 0.5, *(round(1 - level, 2) for level in reversed(narrower)))
-    classes = np.array([5.0, 12.0, 20.0, 30.0, 45.0])
-    shares = rng.dirichlet([1.0] * 5, n)
-    observed = classes[(rng.random(n)[:, None] > shares.cumsum(axis=1)[:, :-1]).sum(axis=1)]
-    quantiles = np.array([classes[(shares.cumsum(axis=1)[:, :-1] < level).sum(axis=1)] for level in levels])
-    held = HeldOutQuantiles(observed, levels, quantiles, np.arange(n) % 10, None)
-    raw = float(np.mean((quantiles[0] <= observed) & (observed <= quantiles[-1])))
-    low, high = cross_calibrated_interval(held)
-    assert raw > 0.95
-    assert abs(float(np.mean((low <= observed) & (observed <= high))) - 0.9) < 0.02
-    assert (high - low).mean() < (quantiles[-1] - quantiles[0]).mean()
-
-
-def test_intervals_too_narrow_are_widened_by_the_offset_of_the_reference() -> None:
-    rng = np.random.default_rng(6)
-    observed, folds = rng.normal(size=300), np.arange(300) % 5
-    quantiles = np.array([np.full(300, value) for value in (-1.0, -0.8, 0.0, 0.8, 1.0)])
-    held = HeldOutQuantiles(observed, (0.05, 0.1, 0.5, 0.9, 0.95), quantiles, folds, None)
-    level, calibration = fit_calibration(held)
-    scores = np.sort(np.maximum(-1 - observed, observed - 1))
-    assert level == 0.05
-    assert calibration.offset()[0] == scores[int(np.ceil(301 * 0.9)) - 1]
 
 
 @pytest.mark.parametrize("offset", [-2.0, 0.0, 0.7])
