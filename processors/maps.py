@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from processors.map_maker import MapLimits, MapMaker
 from processors.map_router import add_maps
 from processors.tile_router import add_tiles, add_xyz
+from processors.tile_wmts import add_wmts
 from stac_catalog.store import Store
 
 
@@ -19,6 +20,7 @@ def map_router(store: Store, *, root: str, limits: MapLimits | None = None) -> A
     add_maps(ogc, maker, f"{base}/ogc")
     add_tiles(ogc, maker, f"{base}/ogc")
     add_xyz(tiles, maker)
+    add_wmts(tiles, maker, base)
     router = APIRouter()
     router.include_router(ogc)
     router.include_router(tiles)
