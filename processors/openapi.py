@@ -9,6 +9,8 @@ from typing import Any
 
 from cup4soil import __version__
 from processors.coverage_formats import COVERAGE_JSON, GEOTIFF
+from processors.coverage_netcdf import NETCDF
+from processors.openapi_data import TAGS, data_paths
 
 type Json = dict[str, Any]
 
@@ -17,8 +19,11 @@ _BOX: Json = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxI
 _TEXT: Json = {"type": "string"}
 
 
-def openapi_document(config: Mapping[str, Any]) -> Json:
-    """The document of a service configured with ``config`` (server address, title, licence, contact)."""
+def openapi_document(config: Mapping[str, Any], *, plain: bool = False) -> Json:
+    """The document of a service configured with ``config`` (server address, title, licence, contact).
+
+    ``plain`` leaves out what only our own routers answer, for pygeoapi's own server.
+    """
     metadata = config["metadata"]
     identification, licence, contact = metadata["identification"], metadata["license"], metadata["contact"]
     return {
@@ -31,8 +36,8 @@ def openapi_document(config: Mapping[str, Any]) -> Json:
             "contact": {name: contact[name] for name in ("name", "email", "url") if contact.get(name)},
         },
         "servers": [{"url": config["server"]["url"]}],
-        "tags": [{"name": name} for name in ("server", "coverages", "processes", "jobs")],
-        "paths": _common_paths() | _coverage_paths() | _process_paths(),
+        "tags": [{"name": name} for name in ("server", "coverages", *(() if plain else TAGS), "processes", "jobs")],
+        "paths": _common_paths() | _coverage_paths() | ({} if plain else data_paths()) | _process_paths(),
         "components": {
             "parameters": _parameters(),
             "responses": _responses(),
@@ -56,12 +61,13 @@ def _coverage_paths() -> Json:
     coverage = [
         collection,
         *(_ref("parameters", name) for name in _parameters() if name in _COVERAGE_PARAMETERS),
-        _format("GTiff", "COG", "json", "html"),
+        _format("GTiff", "COG", "NetCDF", "json", "html"),
     ]
     binary = {"type": "string", "format": "binary"}
     content = {
         "image/tiff": {"schema": binary},
         GEOTIFF: {"schema": binary},
+        NETCDF: {"schema": binary},
         COVERAGE_JSON: {"schema": {"type": "object"}},
     }
     paths: Json = {
@@ -145,7 +151,10 @@ _COVERAGE_PARAMETERS: dict[str, tuple[str, Json]] = {
     "bbox-crs": ("CRS of bbox; CRS84 (longitude, latitude) by default.", _TEXT),
     "subset": ('Ranges of axes: E(low:high),N(low:high), Lat(..),Lon(..), time("from":"to").', _TEXT),
     "subset-crs": ("CRS of subset; CRS84 for Lat and Lon, else that of the collection.", _TEXT),
-    "datetime": ("Instant or interval; the latest period that meets it is given.", _TEXT),
+    "datetime": (
+        "Instant or interval; NetCDF and CoverageJSON hold all periods of an interval, others the latest.",
+        _TEXT,
+    ),
     "properties": ("Fields by name or position.", {"type": "array", "items": _TEXT}),
     "scale-factor": ("2 halves the number of cells along each axis.", {"type": "number", "minimum": 0.001}),
     "scale-axes": ("Factors by axis: E(2),N(2).", _TEXT),

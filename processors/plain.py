@@ -46,7 +46,7 @@ def main() -> None:
 
     if "PYGEOAPI_CONFIG" not in os.environ:
         raise InvalidInput("PYGEOAPI_CONFIG is not set", "name a configuration such as pygeoapi-config.yml")
-    sys.stdout.write(json.dumps(openapi_document(get_config()), indent=1) + "\n")
+    sys.stdout.write(json.dumps(openapi_document(get_config(), plain=True), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -159,11 +159,18 @@ def test_the_openapi_document_is_valid_and_whole_in_itself(server: str) -> None:
 
 def test_the_documented_paths_are_the_routes(server: str) -> None:
     document = openapi_document(configuration(Settings(), Path("store"), _OGC, {}))
-    named = {"collectionId": COLLECTION, "processId": "predict-soil-property", "jobId": "nothing"}
+    named = {
+        "collectionId": COLLECTION,
+        "processId": "predict-soil-property",
+        "jobId": "nothing",
+        "recordId": "nothing",
+    }
     for path, methods in document["paths"].items():
         if "get" in methods:
             answer = httpx.get(f"{server}/ogc{path.format(**named)}", timeout=60)
-            assert answer.status_code == (404 if "jobId" in path else 200), path
+            asks = any(p.get("in") == "query" and p.get("required") for p in methods["get"]["parameters"])
+            unknown = "jobId" in path or "recordId" in path
+            assert answer.status_code == (400 if asks else 404 if unknown else 200), path
 
 
 def test_the_file_for_the_plain_server_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
