@@ -28,8 +28,7 @@ type _Key = tuple[str, int, int]
 class HandlePool:
     """Open rasters of a process, each used by one thread at a time.
 
-    At most ``most`` wait for their next use, and no more than ``most_bytes`` of the buffers they hold, of a tile each
-    as it is stored.
+    At most ``most`` wait for their next use, and no more than ``most_bytes`` of the buffers they hold, of a tile each.
     A file that was replaced meanwhile is opened anew. When the pool is full, one that has not been used for long makes
     room; where all are used again and again, further ones are closed after use, as a pool that always dropped the
     oldest would never find any.
@@ -80,7 +79,7 @@ class HandlePool:
             else:
                 self._idle[key, self._returns] = dataset
                 self._by_file.setdefault(key, []).append(self._returns)
-                self._bytes += _buffer_bytes(key, dataset)
+                self._bytes += _buffer_bytes(dataset)
         for each in unused:
             each.close()
 
@@ -99,16 +98,14 @@ class HandlePool:
         if not self._by_file[key]:
             del self._by_file[key]
         dataset = self._idle.pop((key, time))
-        self._bytes -= _buffer_bytes(key, dataset)
+        self._bytes -= _buffer_bytes(dataset)
         return dataset
 
 
-def _buffer_bytes(key: _Key, dataset: DatasetReader) -> int:
-    """What an open file holds: a tile as it is stored, on average; as it is decoded where nobody knows the size."""
-    (rows, cols), (height, width) = dataset.block_shapes[0], dataset.shape
-    decoded = int(rows * cols * np.dtype(dataset.dtypes[0]).itemsize)
-    tiles = -(-height // rows) * -(-width // cols) * dataset.count
-    return min(decoded, -(-key[2] // tiles)) if key[2] else decoded
+def _buffer_bytes(dataset: DatasetReader) -> int:
+    """A tile as it is decoded: what an open file holds of a packed one is a little less."""
+    rows, cols = dataset.block_shapes[0]
+    return int(rows * cols * np.dtype(dataset.dtypes[0]).itemsize)
 
 
 def _key(source: str) -> _Key:

@@ -133,26 +133,6 @@ def test_buffers_are_bounded(tmp_path, opened):
     pool.close()
 
 
-def test_buffers_are_those_of_packed_tiles(tmp_path, opened):
-    """A file of four tiles that pack well holds less than a tile's cells."""
-    sources = []
-    for n in range(6):
-        path = tmp_path / f"{n}.tif"
-        with rasterio.open(
-            path, "w", driver="GTiff", height=256, width=256, count=1, dtype="uint8", tiled=True, blockxsize=128,
-            blockysize=128, compress="DEFLATE", crs="EPSG:32632", transform=rasterio.Affine(20, 0, 0, 0, -20, 0),
-        ) as dataset:  # fmt: skip
-            dataset.write(np.full((256, 256), n, np.uint8), 1)
-        sources.append(str(path))
-    assert Path(sources[0]).stat().st_size < 128 * 128 / 4
-    opened.clear()
-    pool = HandlePool(100, 2 * 128 * 128)
-    for _ in range(2):
-        assert [value(pool, source) for source in sources] == list(range(6))
-    assert len(opened) == 6
-    pool.close()
-
-
 def test_dataset_after_an_error_is_not_used_again(tmp_path, opened):
     source = raster(tmp_path / "a.tif", 3)
     opened.clear()
