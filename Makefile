@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.12 >/dev/null 2>&1 && python3.12 --version 
 UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin/
 SCHEMAS := .cache/iso-schemas
+METADATA_SCHEMAS := .cache/metadata-schemas
 STORE ?= store
 DEMO_FLAGS ?=
 
@@ -26,10 +27,22 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml uv.lock
 	touch $@
 
 # ISO 19139 schemas for checking metadata records; the wheel is only unpacked, not part of the environment.
-schemas: $(SCHEMAS)/pycsw
+schemas: $(SCHEMAS)/pycsw $(METADATA_SCHEMAS)/OAI-PMH.xsd $(METADATA_SCHEMAS)/datacite
 
 $(SCHEMAS)/pycsw: $(VENV)/.installed
 	$(UV) pip install --quiet --no-deps --python $(RUN)python --target $(SCHEMAS) pycsw==2.6.2
+
+# Schemas of OAI-PMH and DataCite, out of packages that carry them.
+$(METADATA_SCHEMAS)/OAI-PMH.xsd: $(VENV)/.installed
+	mkdir -p $(METADATA_SCHEMAS)
+	$(RUN)python -m pip --version >/dev/null 2>&1 || $(RUN)python -m ensurepip
+	$(RUN)python -m pip download --quiet --no-deps --no-binary :all: pyoai==2.5.0 -d $(METADATA_SCHEMAS)
+	tar -xzf $(METADATA_SCHEMAS)/pyoai-2.5.0.tar.gz -C $(METADATA_SCHEMAS) --strip-components=4 --wildcards '*/OAI-PMH.xsd'
+	touch $@
+
+$(METADATA_SCHEMAS)/datacite: $(VENV)/.installed
+	$(UV) pip install --quiet --no-deps --python $(RUN)python --target $(METADATA_SCHEMAS) datacite==1.4.1 idutils isbnlib jsonresolver
+	touch $@
 
 demo: install  ## Run the whole chain on embedded data, into ./store
 	$(RUN)cup4soil demo --store $(STORE) $(DEMO_FLAGS)

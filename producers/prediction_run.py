@@ -31,6 +31,8 @@ from cup4soil.staging import occupied
 from producers.block_runs import Execution, Work, clear_run, compute_blocks, grid_shape, run_folder
 from producers.block_tasks import Step
 from producers.jobs import Delivery, deliver
+from producers.method_page import read_report, with_method_page
+from producers.training_record import REPORT_FILE
 from stac_catalog.store import Store
 
 # Steps of progress for each block; so many dates of a composite take about as long as a block's maps.
@@ -189,7 +191,9 @@ class MapJob:
                     writer.write(block, stored[writer.layer.name][None])
                 advance()
             tally.check()
-        return self.plan.record(tuple(writer.layer for writer in writers), tally)
+        record = self.plan.record(tuple(writer.layer for writer in writers), tally)
+        report = self.of.model / REPORT_FILE
+        return with_method_page(record, folder, read_report(report) if report.is_file() else None)
 
 
 def predict_task(plan: BlockPlan, block: Window, step: Step | None = None) -> dict[str, str]:

@@ -41,6 +41,7 @@ from producers.training_result import OutputResult, TrainingResult, Validation
 _SOFTWARE = ("cup4soil", "numpy", "scikit-learn", "scipy", "rasterio", "numba")
 # A box around a single place still needs an extent: about 1 m.
 _LEAST_EXTENT_DEGREES = 1e-5
+REPORT_FILE = "report.json"
 MEC_UPPER_END = "MEC, upper end of its 90 % interval"
 
 _HARMONISED = {"weighted": "their thickness-weighted mean", "spline": "an equal-area spline"}
@@ -224,7 +225,7 @@ _DOCUMENTS = (
         name="description", title="Model: what the arrays mean", file=DESCRIPTION_FILE, media_type="application/json",
         roles=("metadata",),
     ),
-    Document(name="report-json", title="Validation report, figures", file="report.json", media_type="application/json"),
+    Document(name="report-json", title="Validation report, figures", file=REPORT_FILE, media_type="application/json"),
     Document(name="report", title="Validation report", file="report.html", media_type="text/html"),
     Document(
         name="overview", title="Predicted against measured, spatial folds", file="overview.png", media_type="image/png",

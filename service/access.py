@@ -23,7 +23,7 @@ EXECUTE: Final = "execute"
 _READ = "read:"
 _REALM = {"WWW-Authenticate": 'Bearer realm="CUP4SOIL"'}
 # Addresses that name a collection, whatever follows.
-_DOORS = re.compile(r"/(?:catalog|tiles|(?:ogc|stac)/collections)/([^/]+)")
+_DOORS = re.compile(r"/(?:catalog|tiles|products|(?:ogc|stac)/collections)/([^/]+)")
 _EXECUTION = re.compile(r"/ogc/processes/[^/]+/execution/?")
 
 

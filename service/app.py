@@ -32,6 +32,8 @@ from service.observing import Observed
 from service.running import MULTIPROCESS
 from service.settings import ServiceSettings
 from stac_catalog.api import add_stac_api
+from stac_catalog.metadata_router import metadata_router
+from stac_catalog.oai import oai_router
 from stac_catalog.store import Store
 
 _LOG = logging.getLogger(__name__)
@@ -90,6 +92,9 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.include_router(edr_router(store, settings))
     app.include_router(records_router(index, settings, root=settings.public_url or settings.local_url))
     app.include_router(map_router(store, root=settings.public_url or settings.local_url))
+    public = settings.public_url or ""
+    app.include_router(oai_router(store, settings, public_url=public, trust_forwarded=settings.trust_proxy))
+    app.include_router(metadata_router(store, settings, index, public_url=public, trust_forwarded=settings.trust_proxy))
     mount_pygeoapi(app, store, settings, root=settings.public_url or settings.local_url)
     _mount_files(app, store)
     return app
