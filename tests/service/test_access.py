@@ -60,18 +60,30 @@ def doors(root: Path) -> list[str]:
         f"/ogc/collections/{CLOSED}?f=json",
         f"/ogc/collections/{CLOSED}/schema?f=json",
         f"/ogc/collections/{CLOSED}/coverage?scale-factor=4",
+        f"/ogc/collections/{CLOSED}/map?width=64",
+        f"/products/{CLOSED}/{item}",
+        f"/products/{CLOSED}/{item}/dcat",
+        f"/dcat/{CLOSED}",
     ]
 
 
 LISTS = ("/stac", "/stac/collections", "/stac/search?limit=100", "/ogc/collections?f=json", "/stac/queryables")
+HARVESTED = (
+    "/ogc/collections/products/items?f=json",
+    "/dcat",
+    "/sitemap.xml",
+    "/oai?verb=ListSets",
+    "/oai?verb=ListIdentifiers&metadataPrefix=oai_dc",
+    "/tiles/wmts/1.0.0/WMTSCapabilities.xml",
+)
 
 
 def test_closed_collection_is_seen_at_no_door(root, ring):
     client = client_of(root, closed_collections=(CLOSED,))
     for door in doors(root):
         assert client.get(door).status_code == 404, door
-    for page in LISTS:
-        assert client.get(page).status_code == 200
+    for page in (*LISTS, *HARVESTED):
+        assert client.get(page).status_code == 200, page
         assert CLOSED not in client.get(page).text, page
         assert "SRC_B04" not in client.get(page).text, page
     assert client.get(f"/stac/search?collections={CLOSED}").json()["features"] == []
@@ -95,6 +107,8 @@ def test_holders_of_the_right_see_it(root, ring):
 
 def test_nothing_is_closed_by_default(root):
     client = client_of(root)
+    for page in (*LISTS[:-1], *HARVESTED):
+        assert CLOSED in client.get(page).text, page
     for door in doors(root)[:3] + doors(root)[6:]:
         assert client.get(door).status_code == 200, door
 
