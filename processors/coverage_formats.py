@@ -160,6 +160,8 @@ def field_schema(field: Field) -> dict[str, Any]:
             "offset": field.offset,
         },
     }
+    if field.terms:
+        schema |= {"x-ogc-definition": field.terms[0], "x-cup4soil-definitions": list(field.terms)}
     if field.categories:
         schema["enum"] = [value for value, _ in field.categories]
         schema["x-cup4soil-categories"] = {str(value): title for value, title in field.categories}
@@ -233,6 +235,8 @@ def _centres(edge: float, step: float, count: int) -> dict[str, Any]:
 def parameter(field: Field) -> dict[str, Any]:
     """A field as a parameter of CoverageJSON and of EDR."""
     observed: dict[str, Any] = {"label": {"en": field.title}, "description": {"en": field.description}}
+    if field.terms:
+        observed["id"] = field.terms[0]
     found: dict[str, Any] = {"type": "Parameter", "description": {"en": field.description or field.title}}
     if field.categories:
         names = {value: f"{field.name}-{value}" for value, _ in field.categories}

@@ -13,16 +13,21 @@ from odc.geo.geobox import GeoBox
 from cup4soil.errors import NoData, StoreError
 from cup4soil.grids import Bounds, crs_of
 from cup4soil.products import Layer, Period, ProductRecord, Verdict
+from cup4soil.properties import property_codes, soil_property
 from processors.crs import project_bounds
 
 # Tiles of one run begin and end with their own first and last scenes.
 SAME_PERIOD = timedelta(days=31)
 _ALIGNED = 1e-4
+_OF_THE_PROPERTY = ("mean", "q05", "q50", "q95", "q05-raw", "q95-raw")
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One band of a collection. value = stored * ``scale`` + ``offset`` where stored != ``nodata``."""
+    """One band of a collection. value = stored * ``scale`` + ``offset`` where stored != ``nodata``.
+
+    ``terms`` are addresses of the soil property in public vocabularies, for bands that hold values of it.
+    """
 
     name: str
     title: str
@@ -33,6 +38,7 @@ class Field:
     scale: float
     offset: float
     categories: tuple[tuple[int, str], ...] = ()
+    terms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Item:
             licence=record.licence,
             attribution=record.attribution,
             simulated=record.simulated,
-            places=dict(_places(record.layers, folder)),
+            places=dict(_places(record.layers, folder, _terms(record.property_code))),
             verdict=record.verdict,
         )
 
@@ -178,7 +184,12 @@ def grid_bounds(grid: GeoBox) -> Bounds:
     return Bounds(left, top + rows * grid.affine.e, left + cols * grid.affine.a, top)
 
 
-def _places(layers: Sequence[Layer], folder: Path) -> Iterator[tuple[str, Place]]:
+def _terms(code: str | None) -> tuple[str, ...]:
+    """The terms of a soil property; none for what the vocabulary does not know, such as an indicator."""
+    return soil_property(code).terms if code in property_codes() else ()
+
+
+def _places(layers: Sequence[Layer], folder: Path, terms: tuple[str, ...]) -> Iterator[tuple[str, Place]]:
     for layer in layers:
         for position, band in enumerate(layer.bands):
             field = Field(
@@ -191,6 +202,7 @@ def _places(layers: Sequence[Layer], folder: Path) -> Iterator[tuple[str, Place]
                 scale=layer.scale_of(position),
                 offset=layer.offset,
                 categories=tuple(sorted((layer.categories or {}).items())),
+                terms=terms if band.name in _OF_THE_PROPERTY else (),
             )
             yield band.name, Place(folder / layer.file, position + 1, field)
 

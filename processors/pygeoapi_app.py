@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
 from cup4soil.settings import Settings
-from processors import edr_description, records_documents
+from processors import edr_description, map_links, records_documents
 from processors.coverage_catalog import CoverageCatalog
 from processors.openapi import openapi_document
 from processors.records_documents import COLLECTION as RECORDS
@@ -124,7 +124,7 @@ def _state_conformance() -> None:
     from pygeoapi.api import coverages, processes
 
     own = (
-        (coverages.CONFORMANCE_CLASSES, (*CONFORMANCE, *edr_description.CONFORMANCE)),
+        (coverages.CONFORMANCE_CLASSES, (*CONFORMANCE, *edr_description.CONFORMANCE, *map_links.CONFORMANCE)),
         (processes.CONFORMANCE_CLASSES, (JOB_LIST,)),
         (core.CONFORMANCE_CLASSES, records_documents.CONFORMANCE),
     )

@@ -12,6 +12,7 @@ from processors.coverage_catalog import Collection, CoverageCatalog
 from processors.coverage_formats import GEOTIFF
 from processors.crs import CRS84_URI
 from processors.edr_description import edr_links, edr_members
+from processors.map_links import map_links
 from processors.records_documents import catalogue
 from stac_catalog.catalogs import CATALOG_ID
 from stac_catalog.visibility import is_hidden, visible
@@ -77,7 +78,7 @@ class StoreResources(Mapping[str, dict[str, Any]]):
             return {}
         collection = self._catalog.collections()[key]
         address = f"{self._addresses.ogc}/collections/{key}"
-        links = edr_links(collection, self._catalog, address)
+        links = edr_links(collection, self._catalog, address) + map_links(address)
         return edr_members(collection, self._catalog, address) | {"links": links}
 
     def document(self, key: str) -> dict[str, Any] | None:

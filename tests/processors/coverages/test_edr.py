@@ -220,6 +220,11 @@ def test_the_description_leads_to_each_query(client: httpx.Client, server: str) 
     assert link["href"] == f"{server}/ogc/collections/{COLLECTION}/position"
     assert link["variables"]["query_type"] == "position"
     assert found["parameter_names"]["mean"]["unit"]["symbol"]["value"] == "g/kg"
+    schema = client.get(f"/collections/{COLLECTION}/coverage/schema").json()["properties"]
+    for name in ("mean", "q95"):
+        assert schema[name]["x-ogc-definition"].endswith("organicCarbonContent")
+        assert found["parameter_names"][name]["observedProperty"]["id"] == schema[name]["x-ogc-definition"]
+    assert "x-ogc-definition" not in schema["aoa"]
     assert found["parameter_names"]["aoa"]["observedProperty"]["categories"]
     assert "http://www.opengis.net/def/crs/EPSG/0/3035" in found["crs"]
     lon, lat = _lonlat(300, 300)

@@ -21,6 +21,7 @@ from cup4soil.settings import Settings
 from processors.coverage_grid import Limits
 from processors.coverage_router import coverage_router
 from processors.edr_router import edr_router
+from processors.maps import map_router
 from processors.pygeoapi_app import mount_pygeoapi
 from processors.records_router import records_router
 from service.problems import install
@@ -118,6 +119,7 @@ def application(store: Store, *, root: str, limits: Limits | None = None) -> Fas
     app.include_router(coverage_router(store, Settings(), limits))
     app.include_router(edr_router(store, Settings(), limits))
     app.include_router(records_router(SearchIndex(store.root / INDEX_FILE), Settings(), root=root))
+    app.include_router(map_router(store, root=root))
     mount_pygeoapi(app, store, Settings(), root=root, manager="Dummy")
     return app
 
