@@ -40,7 +40,7 @@ class CoverageReader:
     def __init__(self, catalog: CoverageCatalog, limits: Limits) -> None:
         self.catalog = catalog
         self.limits = limits
-        self._handles = Handles()
+        self.handles = Handles()
 
     def read(self, collection: str, query: CoverageQuery, *, limit: int | None = None) -> Answer:
         """The answer to ``query``. Nothing is read from the rasters before the whole request is checked.
@@ -96,7 +96,7 @@ class CoverageReader:
         missing = [position for position in range(len(fields)) if np.isnan(values[position])]
         for positions in _by_file(item, [fields[position] for position in missing]):
             places = [item.places[fields[missing[position]].name] for position in positions]
-            stored = read_stored(self._handles, _piece(item, places), cell)[:, 0, 0]
+            stored = read_stored(self.handles, _piece(item, places), cell)[:, 0, 0]
             for position, place, number in zip(positions, places, stored.tolist(), strict=True):
                 if number != place.field.nodata:
                     scaled = number * place.field.scale + place.field.offset
@@ -112,13 +112,13 @@ class CoverageReader:
 
     def close(self) -> None:
         """Close the files that are kept open."""
-        self._handles.close()
+        self.handles.close()
 
     def _paint(self, values: NDArray[np.integer], item: Item, fields: Sequence[Field], grid: GeoBox) -> None:
         """Lay the item's valid cells over ``values``."""
         for positions in _by_file(item, fields):
             places = [item.places[fields[position].name] for position in positions]
-            stored = read_stored(self._handles, _piece(item, places), grid)
+            stored = read_stored(self.handles, _piece(item, places), grid)
             for position, place, cells in zip(positions, places, stored, strict=True):
                 valid = cells != place.field.nodata
                 np.copyto(values[position], _as(cells, place.field, fields[position], values.dtype), where=valid)

@@ -24,6 +24,7 @@ from processors.coverage_formats import (
 from processors.coverage_grid import Limits
 from processors.coverage_netcdf import NETCDF, netcdf
 from processors.coverage_page import coverage_page
+from processors.coverage_picture import PNG, Pictures, legend_link
 from processors.coverage_query import CoverageQuery, parse_query
 from processors.coverage_reader import Answer, CoverageReader, common_type
 from processors.coverage_settings import limits_of
@@ -42,6 +43,8 @@ _FORMATS = Formats(
         "json": COVERAGE_JSON,
         "coveragejson": COVERAGE_JSON,
         "covjson": COVERAGE_JSON,
+        "png": PNG,
+        PNG: PNG,
         "netcdf": NETCDF,
         "nc": NETCDF,
         "html": "text/html",
@@ -54,13 +57,14 @@ _FORMATS = Formats(
         "application/prs.coverage+json": COVERAGE_JSON,
         "application/vnd.cov+json": COVERAGE_JSON,
         "application/json": COVERAGE_JSON,
+        PNG: PNG,
         NETCDF: NETCDF,
         "application/netcdf": NETCDF,
         "text/html": "text/html",
     },
     wildcards={"*/*": GEOTIFF, "image/*": GEOTIFF, "application/*": COVERAGE_JSON},
     default=GEOTIFF,
-    said="GTiff, COG, NetCDF, json or html",
+    said="GTiff, COG, NetCDF, PNG, json or html",
 )
 # An answer at the limit takes some 150 MB while it is made: no more than these are made at once.
 _AT_ONCE = 8
@@ -89,6 +93,7 @@ class _Doors:
     def __init__(self, reader: CoverageReader, institution: str) -> None:
         self._reader = reader
         self._institution = institution
+        self._pictures = Pictures(reader)
         self._turns = BoundedSemaphore(_AT_ONCE)
 
     def coverage(self, collection: str, request: Request) -> Response:
@@ -97,6 +102,10 @@ class _Doors:
         if kind == "text/html":
             return HTMLResponse(coverage_page(self._reader.catalog, collection, query.when), headers={"Vary": "Accept"})
         with self._turns:
+            if kind == PNG:
+                answer, picture, style = self._pictures.draw(collection, query)
+                headers = _headers((answer,), kind) | {"Link": legend_link(style)}
+                return Response(picture, media_type=PNG, headers=headers)
             answers = self._read(collection, query, kind)
             return Response(encode(answers, kind, self._institution), media_type=kind, headers=_headers(answers, kind))
 
@@ -156,7 +165,7 @@ def _headers(answers: Sequence[Answer], kind: str) -> dict[str, str]:
     answer = answers[-1]
     reference = reference_of(crs_of(answer.grid))
     start, end = answers[0].coverage.period.start, max(each.coverage.period.end for each in answers)
-    suffix = {COVERAGE_JSON: "covjson", NETCDF: "nc"}.get(kind, "tif")
+    suffix = {COVERAGE_JSON: "covjson", NETCDF: "nc", PNG: "png"}.get(kind, "tif")
     # A system without a code is named in the file alone: its definition has line breaks.
     crs = {"Content-Crs": f"<{reference.uri}>"} if reference.uri.startswith("http") else {}
     return crs | {

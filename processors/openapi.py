@@ -10,6 +10,7 @@ from typing import Any
 from cup4soil import __version__
 from processors.coverage_formats import COVERAGE_JSON, GEOTIFF
 from processors.coverage_netcdf import NETCDF
+from processors.coverage_picture import PNG
 from processors.openapi_data import TAGS, data_paths
 
 type Json = dict[str, Any]
@@ -61,13 +62,14 @@ def _coverage_paths() -> Json:
     coverage = [
         collection,
         *(_ref("parameters", name) for name in _parameters() if name in _COVERAGE_PARAMETERS),
-        _format("GTiff", "COG", "NetCDF", "json", "html"),
+        _format("GTiff", "COG", "NetCDF", "PNG", "json", "html"),
     ]
     binary = {"type": "string", "format": "binary"}
     content = {
         "image/tiff": {"schema": binary},
         GEOTIFF: {"schema": binary},
         NETCDF: {"schema": binary},
+        PNG: {"schema": binary},
         COVERAGE_JSON: {"schema": {"type": "object"}},
     }
     paths: Json = {

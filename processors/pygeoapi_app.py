@@ -50,7 +50,7 @@ PROBLEM = "application/problem+json"
 # Of the draft, what the router adds to the classes that pygeoapi states.
 CONFORMANCE = tuple(
     f"http://www.opengis.net/spec/ogcapi-coverages-1/1.0/conf/{name}"
-    for name in ("scaling", "subsetting", "fieldselection", "crs", "geotiff", "coveragejson")
+    for name in ("scaling", "subsetting", "fieldselection", "crs", "geotiff", "netcdf", "coveragejson")
 )
 # The router's list of jobs has all filters of that class; pygeoapi's own has not.
 JOB_LIST = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/job-list"
