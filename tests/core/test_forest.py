@@ -326,7 +326,7 @@ def test_impossible_parameters_are_refused(field, value):
     ("x", "y", "error", "message"),
     [
         (np.ones((20, 2)), np.full(20, 3.5), InvalidSamples, "all 20 samples have the value 3.5"),
-        (np.ones((9, 2)), np.arange(9.0), InvalidSamples, "9 samples"),
+        (np.ones((5, 2)), np.arange(5.0), InvalidSamples, "5 samples"),
         (np.ones((20, 2)), np.r_[np.nan, np.arange(19.0)], InvalidSamples, "sample 0 has a target"),
         (np.r_[np.ones((19, 2)), [[1, np.inf]]], np.arange(20.0), InvalidSamples, "sample 19 has a feature"),
         (np.ones((20, 2)), np.arange(19.0), InvalidInput, "one value of each per row"),
