@@ -1,8 +1,11 @@
 """Legends: what the colours of a style mean, for programs and for people."""
 
+from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -12,7 +15,7 @@ from processors.map_styles import Style
 
 _WIDTH, _BAR, _LINE, _EDGE = 320, 18, 20, 10
 _TEXT, _PAPER = (34, 34, 34), (255, 255, 255)
-_NOTE = "Hatched: outside the area where the model applies"
+_NOTE = "Hatched: the model does not apply here"
 
 
 def legend_document(collection: str, style: Style, ends: Range) -> dict[str, Any]:
@@ -46,8 +49,9 @@ def legend_picture(style: Style, ends: Range) -> bytes:
     image = Image.new("RGB", (_WIDTH, height), _PAPER)
     draw = ImageDraw.Draw(image)
     unit = style.fields[0].unit
-    title = style.title if style.kind != "ramp" or unit == "1" else f"{style.title} ({unit})"
-    _write(draw, _EDGE, title)
+    # The veil has a line of its own.
+    title = style.title if style.kind == "picture" else style.fields[0].title
+    _write(draw, _EDGE, title if style.kind != "ramp" or unit == "1" else f"{title} ({unit})")
     top = _EDGE + _LINE + _LINE // 4
     if style.kind == "classes":
         _draw_classes(draw, style, top)
@@ -97,5 +101,7 @@ def _write(draw: ImageDraw.ImageDraw, top: int, text: str, left: int = _EDGE) ->
     draw.text((left, top), shown if shown == text else f"{shown[:-1]}…", fill=_TEXT, font=font)
 
 
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=12)
+@lru_cache(maxsize=1)
+def _font() -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib brings: it has signs and letters that Pillow's own font lacks."""
+    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size=12)

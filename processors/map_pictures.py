@@ -41,7 +41,7 @@ def encode(picture: Picture, kind: str) -> bytes:
     if kind == WEBP:
         image.save(stream, format="WEBP", lossless=True, method=0, quality=20)
     else:
-        image.save(stream, format="PNG", compress_level=3)
+        image.save(stream, format="PNG", compress_level=1)
     return stream.getvalue()
 
 
