@@ -19,6 +19,7 @@ from owslib.ogcapi.edr import EnvironmentalDataRetrieval
 
 from processors.edr_description import CONFORMANCE
 from processors.edr_query import PARAMETERS, parse_edr
+from processors.edr_reader import _cells_within
 from tests.processors.coverages import worlds
 from tests.processors.coverages.conftest import COLLECTION, LEFT, TOP, World
 
@@ -149,6 +150,26 @@ def test_an_area_smaller_than_a_cell_is_answered_by_the_cells_it_touches(world: 
     tiny = shapely.Point(lon + 5e-5, lat).buffer(1e-6).wkt
     document = _ask(client, "area", coords=tiny, parameter_name="mean").json()
     assert document["ranges"]["mean"]["values"] == [_cell(world, 300, 300)]
+
+
+def test_a_strip_narrower_than_a_cell_has_the_cells_it_runs_through() -> None:
+    grid = worlds.european(LEFT, TOP, 40, 60)
+    ends = [(1, -6), (701, -706), (701.1, -706), (1.1, -6)]
+    strip = shapely.Polygon([(LEFT + x, TOP + y) for x, y in ends])
+    assert not any(strip.contains(shapely.Point(x, y)) for x, y in _centres(grid))
+    found = _cells_within(strip, grid)
+    overlap = np.array(
+        [strip.intersection(shapely.box(x - 10, y - 10, x + 10, y + 10)).length for x, y in _centres(grid)]
+    )
+    overlap = overlap.reshape(40, 60)
+    assert (overlap[found] > 0).all()
+    # Twice the way through a cell is the length of its piece of the strip.
+    assert found[overlap > 2 * 20 * 0.1 * np.sqrt(2)].all()
+
+
+def _centres(grid: worlds.GeoBox) -> list[tuple[float, float]]:
+    rows, columns = grid.shape
+    return [grid.affine @ (column + 0.5, row + 0.5) for row in range(rows) for column in range(columns)]
 
 
 def test_a_cube_over_two_periods_stands_on_one_grid(world: World, client: httpx.Client) -> None:
