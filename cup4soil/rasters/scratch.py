@@ -1,6 +1,6 @@
 """Results of single blocks, kept on disk until the whole is put together: quick, whole or not there.
 
-The integers lie as they are: they are read back once, soon, and packing them would take a tenth of the time that it
+The integers lie as they are: they are read back once, soon, and packing them took a fourteenth of the time that it
 takes to make a block.
 """
 
