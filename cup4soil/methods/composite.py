@@ -109,7 +109,7 @@ class _Part:
     def __init__(
         self, season: Season, bare: NDArray[np.uint8], rules: CompositeRules, room: "_Room", *, spare: bool
     ) -> None:
-        dates, *shape = bare.shape
+        dates, shape = len(bare), (bare.shape[1], bare.shape[2])
         self.season = season
         self.range = IndexRange(shape, room("range", (2, *shape), np.float32))
         self.tops = room("tops", (2, *shape), np.float32)
