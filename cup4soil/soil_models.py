@@ -22,18 +22,19 @@ from cup4soil.methods.applicability import Applicability
 from cup4soil.methods.conformal import Calibration
 from cup4soil.methods.features import Encoding
 from cup4soil.methods.forest import QuantileForest
+from cup4soil.methods.stored import require, stored_array
 from cup4soil.products import Frozen, ProductRecord, Source, file_checksum, first_problem, read_record
 from cup4soil.rasters.covariate_signature import CovariateSignature
 from cup4soil.soil_outputs import OutputDescription
 
 ARRAYS_FILE = "model.npz"
 DESCRIPTION_FILE = "model.json"
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 # A limitation of models, which a map with a time of its own does not inherit.
 UNDATED = "Neither samples nor covariates state when they are from; the period given is the time of training."
 # Europe-wide models stay far below; what is larger is damaged or meant to exhaust memory.
 MAX_ARRAYS_BYTES = 8 * 2**30
-_FOREST, _APPLICABILITY = "forest.", "applicability."
+_FOREST, _APPLICABILITY, _ROWS = "forest.", "applicability.", "rows."
 # The feature that follows those of the covariates in a model of several depths: the middle of the interval (cm).
 DEPTH_FEATURE = "depth_mid"
 
@@ -50,7 +51,7 @@ class ModelDescription(Frozen):
     is what covariates have to be held against, empty where the model has learnt from columns of a table.
     """
 
-    format_version: Literal[2] = FORMAT_VERSION
+    format_version: Literal[3] = FORMAT_VERSION
     id: str
     group: Group
     outputs: tuple[OutputDescription, ...] = Field(min_length=1)
@@ -90,6 +91,38 @@ class ModelDescription(Frozen):
 
 
 @dataclass(frozen=True)
+class TrainingRows:
+    """What is kept of the n training rows beside their values, for validating what is derived of the model.
+
+    ``features``: (n, F); ``folds``: (n,), the spatial ones of its validation; ``units``: (n,), what was held out as a
+    whole (blocks, regions or profiles), by number.
+    """
+
+    features: NDArray[np.float32]
+    folds: NDArray[np.int64]
+    units: NDArray[np.int64]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The fields by name."""
+        return {"features": self.features, "folds": self.folds, "units": self.units}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], rows: int, features: int) -> "TrainingRows":
+        """Read back what :meth:`to_arrays` gave, from a source that need not be trusted.
+
+        Raises:
+            InvalidInput: when an array is missing, of another type or shape, or not finite.
+        """
+        table = stored_array(arrays, "features", np.float32, 2)
+        folds, units = (stored_array(arrays, name, np.int64) for name in ("folds", "units"))
+        require(table.shape == (rows, features), f"training features of shape {table.shape}")
+        require(folds.size == units.size == rows, "folds or units are not of the training rows")
+        require(np.isfinite(table).all(), "a training feature is not finite")
+        require((folds >= 0).all() and np.unique(folds).size >= 2, "training rows are not in folds")
+        return cls(table, folds, units)
+
+
+@dataclass(frozen=True)
 class SoilModel:
     """A trained model with its record, ready to predict. ``calibrations``: one for each output, None where raw."""
 
@@ -98,6 +131,7 @@ class SoilModel:
     forest: QuantileForest
     applicability: Applicability
     calibrations: tuple[Calibration | None, ...]
+    rows: TrainingRows
 
     def position(self, code: str | None = None) -> int:
         """Place of a property among the outputs; without ``code`` that of the only one.
@@ -185,11 +219,16 @@ def collection_name(code: str, depth: Depth | None) -> str:
 
 
 def save_arrays(
-    folder: Path, forest: QuantileForest, applicability: Applicability, calibrations: Sequence[Calibration | None]
+    folder: Path,
+    forest: QuantileForest,
+    applicability: Applicability,
+    calibrations: Sequence[Calibration | None],
+    rows: TrainingRows,
 ) -> str:
     """Write ``model.npz`` and return its checksum; equal models give equal bytes."""
     arrays = {_FOREST + name: array for name, array in forest.to_arrays().items()}
     arrays |= {_APPLICABILITY + name: array for name, array in applicability.to_arrays().items()}
+    arrays |= {_ROWS + name: array for name, array in rows.to_arrays().items()}
     for position, calibration in enumerate(calibrations):
         if calibration is not None:
             arrays |= {_calibration(position) + name: array for name, array in calibration.to_arrays().items()}
@@ -219,8 +258,7 @@ def load_model(folder: Path) -> SoilModel:
     description = _read_description(folder / DESCRIPTION_FILE)
     if file_checksum(folder / ARRAYS_FILE) != description.arrays_checksum:
         raise _damaged(folder / ARRAYS_FILE, f"it is not the file that {DESCRIPTION_FILE} describes")
-    forest, applicability, calibrations = _read_parts(folder / ARRAYS_FILE, description)
-    model = SoilModel(_read_record(folder), description, forest, applicability, calibrations)
+    model = SoilModel(_read_record(folder), description, *_read_parts(folder / ARRAYS_FILE, description))
     _check(model, folder)
     return model
 
@@ -245,17 +283,19 @@ def _read_description(path: Path) -> ModelDescription:
 
 def _read_parts(
     path: Path, description: ModelDescription
-) -> tuple[QuantileForest, Applicability, tuple[Calibration | None, ...]]:
+) -> tuple[QuantileForest, Applicability, tuple[Calibration | None, ...], TrainingRows]:
     arrays = _read_arrays(path)
     try:
         calibrations = tuple(
             Calibration.from_arrays(_part(arrays, _calibration(position))) if output.calibrated else None
             for position, output in enumerate(description.outputs)
         )
+        forest = QuantileForest.from_arrays(_part(arrays, _FOREST))
         return (
-            QuantileForest.from_arrays(_part(arrays, _FOREST)),
+            forest,
             Applicability.from_arrays(_part(arrays, _APPLICABILITY)),
             calibrations,
+            TrainingRows.from_arrays(_part(arrays, _ROWS), len(forest.target), forest.importance.size),
         )
     except InvalidInput as error:
         raise _damaged(path, error.problem) from error

@@ -66,7 +66,8 @@ def scaled_to_steps(values: NDArray[np.float32], ends: Range) -> NDArray[np.uint
     """Values as steps from 0 to 255 between the ends; what lies beyond has the colour of the end."""
     low, high = ends
     share = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
-    return np.rint(share * (STEPS - 1)).astype(np.uint8)
+    steps: NDArray[np.uint8] = np.rint(share * (STEPS - 1)).astype(np.uint8)
+    return steps
 
 
 def _coloured(style: Style, values: NDArray[np.float32], ends: Range) -> Picture:

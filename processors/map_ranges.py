@@ -80,7 +80,7 @@ class Ranges:
         shape = (math.ceil(rows / step), math.ceil(cols / step))
         whole = Window(0, 0, rows, cols)
         stored = read_reduced(self._handles, place.path, [place.band], whole, shape, categorical=False)[0]
-        valid = stored[stored != place.field.nodata].astype(np.float64)
+        valid: NDArray[np.float64] = stored[stored != place.field.nodata].astype(np.float64)
         return valid * place.field.scale + place.field.offset
 
 

@@ -128,7 +128,7 @@ def _pixels(bounds: Bounds, grid: GeoBox) -> Window | None:
 def _cells(target: GeoBox, source: GeoBox) -> Positions:
     """Rows and columns of ``source``, as fractions, of the centres of the pixels of ``target``."""
     height, width = target.shape
-    rows, cols = np.arange(height) + 0.5, np.arange(width) + 0.5
+    rows, cols = (np.arange(size, dtype=np.float64) + 0.5 for size in (height, width))
     if target.crs == source.crs:
         place = ~source.affine @ target.affine
         return np.meshgrid(place.f + rows * place.e, place.c + cols * place.a, indexing="ij")
@@ -154,7 +154,8 @@ def _interpolated(rows: NDArray[np.float64], cols: NDArray[np.float64], target: 
     """As :func:`_exact`, from fewer points, unless positions half-way between them would be wrong."""
     knots = tuple(np.linspace(each[0], each[-1], max(2, math.ceil(each.size / _APART) + 1)) for each in (rows, cols))
     middles = tuple((each[1:] + each[:-1]) / 2 for each in knots)
-    coarse, between = _exact(*knots, target, source), _exact(*middles, target, source)
+    coarse = _exact(knots[0], knots[1], target, source)
+    between = _exact(middles[0], middles[1], target, source)
     worst = max(
         float(np.abs(_blend(each, knots, middles) - true).max()) for each, true in zip(coarse, between, strict=True)
     )

@@ -1,7 +1,7 @@
 """The capabilities document and exception report of WMTS 1.0.0 (OGC 07-057r7)."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from lxml import etree
 from lxml.builder import ElementMaker
@@ -17,8 +17,11 @@ _WMTS = "http://www.opengis.net/wmts/1.0"
 _OWS = "http://www.opengis.net/ows/1.1"
 _XLINK = "http://www.w3.org/1999/xlink"
 _HREF = f"{{{_XLINK}}}href"
-_W = ElementMaker(namespace=_WMTS, nsmap={None: _WMTS, "ows": _OWS, "xlink": _XLINK})
-_O = ElementMaker(namespace=_OWS, nsmap={"ows": _OWS, "xlink": _XLINK})
+# What they make are elements, which lxml's types do not say.
+_W: Any = ElementMaker(namespace=_WMTS, nsmap={None: _WMTS, "ows": _OWS, "xlink": _XLINK})
+_O: Any = ElementMaker(namespace=_OWS, nsmap={"ows": _OWS, "xlink": _XLINK})
+
+type _Element = Any
 
 
 def capabilities(coverages: Iterable[Coverage], root: str) -> bytes:
@@ -47,15 +50,15 @@ def exception_report(code: str, text: str, locator: str | None = None) -> bytes:
     return etree.tostring(report, xml_declaration=True, encoding="UTF-8")
 
 
-def _operation(name: str, rest: str, kvp: str) -> etree._Element:
+def _operation(name: str, rest: str, kvp: str) -> _Element:
     return _O.Operation({"name": name}, _O.DCP(_O.HTTP(_get(rest, "RESTful"), _get(kvp, "KVP"))))
 
 
-def _get(address: str, encoding: str) -> etree._Element:
+def _get(address: str, encoding: str) -> _Element:
     return _O.Get({_HREF: address}, _O.Constraint({"name": "GetEncoding"}, _O.AllowedValues(_O.Value(encoding))))
 
 
-def _layer(coverage: Coverage, root: str) -> etree._Element:
+def _layer(coverage: Coverage, root: str) -> _Element:
     name = coverage.collection
     template = f"{root}/tiles/wmts/1.0.0/{name}/{{Style}}/{{TileMatrixSet}}/{{TileMatrix}}/{{TileRow}}/{{TileCol}}"
     return _W.Layer(
@@ -93,7 +96,7 @@ def _styles(coverage: Coverage, root: str) -> list[etree._Element]:
     ]
 
 
-def _link(name: str, coverage: Coverage) -> etree._Element:
+def _link(name: str, coverage: Coverage) -> _Element:
     limits = [
         _W.TileMatrixLimits(
             _W.TileMatrix(each.matrix),
@@ -108,7 +111,7 @@ def _link(name: str, coverage: Coverage) -> etree._Element:
     return _W.TileMatrixSetLink(_W.TileMatrixSet(name), *within)
 
 
-def _matrix_set(name: str) -> etree._Element:
+def _matrix_set(name: str) -> _Element:
     """The set as the registry has it; corners stand in the order of the CRS's axes, in both documents."""
     levels = [
         _W.TileMatrix(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from cup4soil.errors import InvalidRaster
-from cup4soil.indicator_types import Factors, Floats
+from cup4soil.indicator_types import Factors, Floats, Indicator
 from cup4soil.methods.forest import QUANTILES, Prediction, QuantileForest
 from cup4soil.methods.leaf_draws import DRAWS
-from cup4soil.products import NO_SKILL_NOTE, Algorithm, Layer, ProductRecord
+from cup4soil.products import NO_SKILL_NOTE, Algorithm, Layer, ProductRecord, Verdict
 from cup4soil.progress import Progress
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.soil_maps import Stored, map_layers, predict_block
@@ -24,11 +24,15 @@ from cup4soil.soil_outputs import OutputDescription, PropertyDescription, Transf
 from cup4soil.soil_predictions import SoilMapPlan, read_covariates
 from producers.derive_layers import class_integers, class_layers
 from producers.derive_rows import Derivation
+from producers.derive_validation import DerivedValidation, HeldOutSamples, measures, validate_derived
 
 _VERSION = "1.0"
 _UNCALIBRATED = (
     "The 90 % interval is that of the forest: the calibration of the properties it follows from does not carry over"
     " to it."
+)
+_CALIBRATED = (
+    "The 90 % interval is calibrated on spatially held-out samples, without the formula's own error; that comes on top."
 )
 _APPLICABILITY_LAYERS = ("aoa", "di", "lpd")
 
@@ -57,6 +61,7 @@ class DerivedMapPlan(SoilMapPlan):
     """A planned map of an indicator; ``model`` is the one it was derived from, reporting the indicator."""
 
     derivation: Derivation
+    source: SoilModel
     rasters: Mapping[str, CovariateStack] = field(default_factory=dict)
     seed: int = 0
 
@@ -85,13 +90,38 @@ class DerivedMapPlan(SoilMapPlan):
         )
 
     def run(self, folder: Path, progress: Progress) -> ProductRecord:
-        """Write each layer of the map as a file of its own into ``folder``.
+        """Validate the indicator, and write each layer of its map as a file of its own into ``folder``.
 
         Raises:
+            InvalidSamples: when no forest can be grown without one of the folds.
             NoData: when no cell has all covariates.
             InvalidRaster: when a raster holds what its factor cannot be.
         """
-        return self.write(self.layers, folder, progress)
+        plan = self.validated(progress)
+        return plan.write(plan.layers, folder, progress)
+
+    def validated(self, progress: Progress) -> "DerivedMapPlan":
+        """The same with what spatially held-out samples say of the indicator, and its interval calibrated by them.
+
+        A model for which somebody switched calibration off leaves the indicator's intervals as they are, too; so
+        does one whose values the map multiplies by rasters, which samples know nothing of.
+        """
+        indicator, rows, forest = self.derivation.indicator, self.model.rows, self.source.forest
+        values, classes = self.derivation.values, self.derivation.classes
+        samples = HeldOutSamples(rows.features, forest.target, rows.folds, forest.parameters, rows.units)
+        folds = np.unique(rows.folds).size
+        with progress.step("Cross-validation", folds) as advance:
+            found = validate_derived(
+                samples,
+                None if values is None else self.derivation.plain,
+                None if classes is None else classes[:, 0],
+                0 if indicator.classes is None else len(indicator.classes.keys),
+                threads=self.settings.threads,
+                on_fold=advance,
+            )
+        support = f"{folds}-fold cross-validation in space, {len(rows.folds)} samples"
+        calibrates = indicator.factors is None and any(each is not None for each in self.source.calibrations)
+        return replace(self, model=validated_model(self.model, found, indicator, support, calibrates=calibrates))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -141,7 +171,9 @@ def derived_plan(
     given = {each.name: getattr(plan, each.name) for each in fields(SoilMapPlan)}
     model = derived_model(plan.model, derivation)
     shown = {"model": model, "code": derivation.indicator.prop.code}
-    return DerivedMapPlan(**given | shown | changes, derivation=derivation, rasters=rasters, seed=seed)
+    return DerivedMapPlan(
+        **given | shown | changes, derivation=derivation, source=plan.model, rasters=rasters, seed=seed
+    )
 
 
 def derived_model(model: SoilModel, derivation: Derivation) -> SoilModel:
@@ -171,7 +203,33 @@ def derived_model(model: SoilModel, derivation: Derivation) -> SoilModel:
     )
     # An indicator that has only classes has no values; one column keeps the shape.
     forest = derivation.of_values or model.forest.with_reported(model.forest.reported[:, 0])
-    return SoilModel(record, description, forest, model.applicability, (None,))
+    return SoilModel(record, description, forest, model.applicability, (None,), model.rows)
+
+
+def validated_model(
+    model: SoilModel, found: DerivedValidation, indicator: Indicator, support: str, *, calibrates: bool
+) -> SoilModel:
+    """A derived ``model`` with the figures ``found``, its verdict and, where it ``calibrates``, its calibration."""
+    (output,) = model.description.outputs
+    values = found.values
+    calibration = values.calibration if values is not None and calibrates else None
+    told = list(output.limitations)
+    if values is not None:
+        shown = values.plain if calibration is None or values.calibrated is None else values.calibrated
+        note = _UNCALIBRATED if calibration is None else _CALIBRATED
+        share = f"It held {100 * shown.picp90:.0f} % of what the formula makes of held-out samples."
+        told = [f"{note} {share}" if each == _UNCALIBRATED else each for each in told]
+    verdict: Verdict | None = "no-skill" if "no-skill" in (output.verdict, found.verdict) else found.verdict
+    changed = output.model_copy(
+        update={
+            "quality": measures(found, indicator.prop.unit, support),
+            "calibrated": calibration is not None,
+            "verdict": verdict,
+            "limitations": tuple(told),
+        }
+    )
+    description = model.description.model_copy(update={"outputs": (changed,)})
+    return replace(model, description=description, calibrations=(calibration,))
 
 
 def _of_inputs(inputs: Sequence[OutputDescription]) -> list[str]:

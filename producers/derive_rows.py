@@ -16,7 +16,8 @@ from cup4soil.methods.leaf_draws import DRAWS, deviates, repeated
 class Derivation:
     """What a forest says of an indicator; n training rows, d draws of the formula's error (1 without).
 
-    ``values``: (n, d) in the indicator's unit, None where it has only classes; ``classes``: (n, d) numbers,
+    ``values``: (n, d) in the indicator's unit, None where it has only classes; ``plain``: (n,), the same without the
+    formula's error; ``classes``: (n, d) numbers,
     None where it has none. ``of_values`` predicts the values, ``of_classes`` reports a column for each class
     whose mean is the class's probability.
     """
@@ -24,6 +25,7 @@ class Derivation:
     indicator: Indicator
     settings: Mapping[str, float]
     values: Floats | None
+    plain: Floats | None
     classes: Numbers | None
     of_values: QuantileForest | None
     of_classes: QuantileForest | None
@@ -42,15 +44,17 @@ def derive(
         InvalidSamples: when a training row has no value or class.
     """
     needed = _inputs(rows, indicator)
-    values = classes = of_values = of_classes = None
+    values = plain = classes = of_values = of_classes = None
     if indicator.formula is not None:
-        values = _values(needed, indicator, np.asarray(indicator.formula(needed, settings)), settings, seed, draws)
+        plain = np.asarray(indicator.formula(needed, settings), np.float64)
+        values = _values(needed, indicator, plain, settings, seed, draws)
+        plain = np.clip(plain, *indicator.prop.valid_range)
         of_values = repeated(forest, values)
     if indicator.classes is not None:
         classes = _numbers(needed, indicator, indicator.classes, settings, values)
         chosen = classes[:, :, None] == np.arange(len(indicator.classes.keys))
         of_classes = repeated(forest, chosen.astype(np.float64))
-    return Derivation(indicator, settings, values, classes, of_values, of_classes)
+    return Derivation(indicator, settings, values, plain, classes, of_values, of_classes)
 
 
 def missing_inputs(indicator: Indicator, codes: frozenset[str]) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from cup4soil.errors import InvalidSamples
 from cup4soil.indicator_types import Floats, Numbers
-from cup4soil.methods.conformal import Calibration, cross_calibrated
+from cup4soil.methods.conformal import Calibration, calibration_levels, cross_calibrated_levels
 from cup4soil.methods.forest import QUANTILES, ForestParameters
 from cup4soil.methods.skill import Skill, assess
 from cup4soil.methods.validation import CrossValidation, Scores, cross_validate, scores
 from cup4soil.products import MEC_LOWER_END, Measure, Verdict
 
+LEVELS = calibration_levels()
 # Name, attribute of Scores, whether it has the indicator's unit, meaning.
 _FIGURES = (
     ("RMSE", "rmse", True, "Root mean squared error of the predicted mean."),
@@ -26,12 +27,16 @@ _FIGURES = (
 
 @dataclass(frozen=True)
 class HeldOutSamples:
-    """What a model was trained on: ``features`` (n, f), ``targets`` (n, t) and spatial ``folds`` (n,)."""
+    """What a model was trained on: ``features`` (n, f), ``targets`` (n, t) and spatial ``folds`` (n,).
+
+    ``units``: (n,), what the bootstrap resamples as a whole; every sample by itself without.
+    """
 
     features: NDArray[np.float32]
     targets: Floats
     folds: NDArray[np.int64]
     parameters: ForestParameters
+    units: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def validate_derived(
         np.column_stack(columns),
         samples.folds,
         samples.parameters,
-        QUANTILES,
+        LEVELS,
         threads=threads,
         on_fold=on_fold,
     )
@@ -132,12 +137,12 @@ def measures(found: DerivedValidation, unit: str, support: str) -> tuple[Measure
 
 def _of_values(values: Floats, found: CrossValidation, samples: HeldOutSamples) -> ValueValidation:
     held = found.reported_all[0]
-    low, middle, high = held.quantiles
+    low, high = (held.quantiles[LEVELS.index(level)] for level in QUANTILES[::2])
     plain = scores(values, held.mean, low, high)
-    skill = assess(values, held.mean)
+    skill = assess(values, held.mean, samples.units)
     try:
-        down, up = cross_calibrated(values, low, high, samples.folds, median=middle)
-        calibration = Calibration.fit(values, low, high)
+        down, up = cross_calibrated_levels(values, LEVELS, held.quantiles, samples.folds)
+        calibration = Calibration.fit_levels(values, LEVELS, held.quantiles)
     except InvalidSamples:
         # Too few for the level: the interval stays as the forest gives it, and no calibrated figures are told.
         return ValueValidation(plain, None, None, skill)

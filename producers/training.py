@@ -18,7 +18,7 @@ from cup4soil.progress import Progress
 from cup4soil.properties import TEXTURE_CODES
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.settings import Settings
-from cup4soil.soil_models import DEPTH_FEATURE, collection_name, save_arrays, save_description
+from cup4soil.soil_models import DEPTH_FEATURE, TrainingRows, collection_name, save_arrays, save_description
 from producers.reporting import write_report
 from producers.sample_sources import SampleSource, sample_source
 from producers.samples import SampleSpec, check_spec
@@ -138,7 +138,8 @@ class TrainJob:
             applicability = Applicability.fit(chosen.features, forest.importance, spatial.folds)
             advance()
             result = self._result(chosen, forest, applicability, checked, choices)
-            record = self._write(folder, result, chosen, applicability, checked)
+            rows = TrainingRows(chosen.features, spatial.folds, spatial.units)
+            record = self._write(folder, result, chosen, applicability, checked, rows)
             advance()
         return record
 
@@ -206,10 +207,11 @@ class TrainJob:
         training: Training,
         applicability: Applicability,
         checked: Sequence[Checked],
+        rows: TrainingRows,
     ) -> ProductRecord:
         period = self.request.period or self.source.period or (self.stack.period if self.stack else None)
         simulated = self.stack is not None and self.stack.simulated
-        checksum = save_arrays(folder, result.forest, applicability, [each.calibration for each in checked])
+        checksum = save_arrays(folder, result.forest, applicability, [each.calibration for each in checked], rows)
         record = model_record(result, self.id, self.algorithm, self._told(result), self.licence, period, simulated)
         calibrated = [each.calibration is not None for each in checked]
         signature = () if training.stack is None else training.stack.signature

@@ -12,7 +12,7 @@ from cup4soil.depths import Depth
 from cup4soil.errors import InvalidInput, InvalidRaster, NotFound
 from cup4soil.indicators import indicator
 from cup4soil.methods.leaf_draws import deviates, repeated
-from cup4soil.products import ProductRecord
+from cup4soil.products import MEC_LOWER_END, ProductRecord
 from cup4soil.progress import Silent
 from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.soil_models import SoilModel, load_model
@@ -25,6 +25,7 @@ from stac_catalog.store import Store
 from tests.producers.soil_world import SETTINGS, SIZE, World, make_world, write_raster
 
 VALUES = ("mean", "q05", "q50", "q95", "uncertainty", "pi90", "aoa", "di", "lpd")
+CALIBRATED = ("mean", "q05", "q50", "q95", "q05-raw", "q95-raw", *VALUES[4:])
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +77,10 @@ def test_every_pixel_is_the_distribution_of_the_derived_rows(world: World, model
     stock = 0.01 * rows["soc"] * rows["bdod"] * 20
     x, known = features(world, loaded)
     expected = loaded.forest.with_reported(stock).predict(x)
-    for name, values in zip(("mean", "q05", "q50", "q95"), (expected.mean, *expected.quantiles), strict=True):
+    for name, values in zip(("mean", "q05-raw", "q50", "q95-raw"), (expected.mean, *expected.quantiles), strict=True):
         assert np.abs(read(tmp_path / "ocs", name)[0][known] - 10 * values).max() <= 0.5 + 1e-9
         assert (read(tmp_path / "ocs", name)[0][~known] == -32768).all()
-    assert tuple(layer.name for layer in record.layers) == VALUES
+    assert tuple(layer.name for layer in record.layers) == CALIBRATED
     assert (record.collection, record.property_code, record.kind) == ("ocs-0-20cm", "ocs", "soil-map")
     assert record.layer("mean").bands[0].unit == "kg/m2"
 
@@ -93,7 +94,7 @@ def test_the_error_of_the_function_is_in_the_interval(world: World, model: Path,
     noisy = np.clip(plain[:, None] + 4.91 * deviates(plain.size, 8, 4), 0, 100)
     x, known = features(world, loaded)
     expected = repeated(loaded.forest, noisy).predict(x)
-    assert np.abs(read(tmp_path / "wv", "q95")[0][known] - 10 * expected.quantiles[2]).max() <= 0.5 + 1e-9
+    assert np.abs(read(tmp_path / "wv", "q95-raw")[0][known] - 10 * expected.quantiles[2]).max() <= 0.5 + 1e-9
     bare = loaded.forest.with_reported(plain).predict(x)
     assert (expected.quantiles[2] - expected.quantiles[0] > bare.quantiles[2] - bare.quantiles[0]).mean() > 0.95
 
@@ -139,7 +140,7 @@ def test_from_samples_to_stock_and_water_by_the_commands(
     known = ~np.isnan(cells).any(axis=1)
     x, _ = loaded.features(cells[known], loaded.description.intervals[1])
     expected = loaded.forest.with_reported(0.01 * soc * density * 20).predict(x)
-    stored = read(tmp_path / "out" / "ocs", "q95")[0].ravel()[known]
+    stored = read(tmp_path / "out" / "ocs", "q95-raw")[0].ravel()[known]
     assert np.abs(stored - 10 * expected.quantiles[2]).max() <= 0.5 + 1e-9
     assert read(tmp_path / "out" / "awc", "mean").max() > 0
 
@@ -175,7 +176,28 @@ def test_a_class_map_has_the_probable_class_and_all_probabilities(world: World, 
 @pytest.mark.usefixtures("joint")
 def test_values_and_classes_stand_side_by_side(world: World, model: Path, tmp_path: Path) -> None:
     record = derive(world, model, tmp_path / "pd", "pd")
-    assert [layer.name for layer in record.layers] == ["class", "class-probability", "probability", *VALUES]
+    assert [layer.name for layer in record.layers] == ["class", "class-probability", "probability", *CALIBRATED]
+
+
+def test_the_interval_of_the_map_is_calibrated_on_what_the_formula_makes_of_samples(
+    world: World, trained_jointly: Path, tmp_path: Path
+) -> None:
+    record = derive(world, trained_jointly, tmp_path / "ocs", "ocs", depth=Depth(0, 20))
+    told = {(each.name, "calibrated" in each.support): each.value for each in record.quality}
+    assert told["PICP90", True] != told["PICP90", False]
+    plan = plan_derivation(
+        DeriveRequest(model=trained_jointly, indicator="ocs", covariates=(world.covariates,), depth=Depth(0, 20)),
+        SETTINGS,
+    ).validated(Silent())
+    (calibration,) = plan.model.calibrations
+    assert calibration is not None
+    stack = CovariateStack.open([world.covariates], ["land"])
+    cells = stack.read(stack.geobox).reshape(len(stack.names), -1).T
+    known = ~np.isnan(cells).any(axis=1)
+    x, _ = plan.model.features(cells[known], Depth(0, 20))
+    low, middle, _ = plan.model.forest.predict(x, calibration.quantiles).quantiles
+    expected = np.maximum(np.minimum(low - calibration.offset()[0], middle), 0)
+    assert np.abs(read(tmp_path / "ocs", "q05")[0].ravel()[known] - 10 * expected).max() <= 0.5 + 1e-9
 
 
 @pytest.fixture(scope="module")
@@ -257,10 +279,12 @@ def test_the_record_leads_to_model_samples_and_formula(world: World, model: Path
     assert record.algorithm.parameters["formula"] == "(EU-PTF 09 - EU-PTF 12) H (1 - CF/100)"
     assert record.algorithm.parameters["settings"] == {"thickness": 20}
     assert record.algorithm.references[0].startswith("Tóth")
-    # Figures of the model are of other properties.
-    assert {measure.name for measure in record.quality} == {"Mapped", "Inside the area of applicability"}
+    # Its own figures: those of the model are of other properties.
+    figures = {"RMSE", "ME", "MEC", "PICP90", "Mean interval width", MEC_LOWER_END}
+    assert {measure.name for measure in record.quality} == {"Mapped", "Inside the area of applicability", *figures}
+    assert {measure.unit for measure in record.quality if measure.name == "RMSE"} == {"mm"}
     assert any(note.startswith("Soil organic carbon: Away from samples") for note in record.limitations)
-    assert sum("does not carry over" in note for note in record.limitations) == 1
+    assert sum("calibrated on spatially held-out samples" in note for note in record.limitations) == 1
 
 
 def test_a_model_of_one_property_is_refused(world: World, model: Path) -> None:

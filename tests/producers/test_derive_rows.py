@@ -24,7 +24,7 @@ def world(correlation: float) -> tuple[dict[str, np.ndarray], QuantileForest]:
     density = 1.3 + 0.05 * X[:, 1] + 0.15 * noise[:, 1]
     rows = {"soc": soc, "bdod": density, "cfvo": rng.uniform(0, 15, N)}
     target = np.column_stack([np.log(soc), density])
-    parameters = ForestParameters(trees=80, seed=3)
+    parameters = ForestParameters(trees=80, min_leaf=5, seed=3)
     return rows, QuantileForest.fit(X, target, np.column_stack([soc, density]), parameters, measure_importance=False)
 
 

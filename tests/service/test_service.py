@@ -28,7 +28,7 @@ from service.cli import run
 from service.demo import run_demo
 
 CHROMIUM = Path("/usr/bin/chromium")
-BANDS = ("mean", "q05", "q50", "q95", "uncertainty", "pi90", "aoa", "di")
+BANDS = ("mean", "q05", "q50", "q95", "q05-raw", "q95-raw", "uncertainty", "pi90", "aoa", "di", "lpd")
 
 
 @dataclass
@@ -344,7 +344,8 @@ def test_jobs_of_others_are_not_listed(server, box):
         assert job in server.get(f"/ogc/jobs{query}", headers=headers).text
         assert job not in other.get(f"{server.url}/ogc/jobs{query}", headers=headers).text
     other.close()
-    assert server.get("/ogc/jobs?processID=nope").status_code == 400
+    assert server.get("/ogc/jobs?processID=nope").json()["jobs"] == []
+    assert server.get("/ogc/jobs?process=nope").status_code == 400
 
 
 def test_redirects_stay_behind_a_proxy(server):
