@@ -332,7 +332,7 @@ def edit(folder: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 1}, "has format version 1; this version reads 2; train the model again"),
+        ({"format_version": 1}, "has format version 1; this version reads 3; train the model again"),
         ({"features": ["height"]}, "its features do not follow from its covariates"),
         ({"outputs": []}, "outputs"),
         ({"depths_cm": [[0, 5]]}, "its features do not follow from its covariates"),
