@@ -26,12 +26,6 @@ def map_links(collection: str) -> list[dict[str, str]]:
     ]
 
 
-def landing_links(ogc: str, root: str) -> list[dict[str, str]]:
-    """Links for the landing page of the API at ``ogc`` of the service at ``root``."""
-    sets = link(f"{RELATION}tiling-schemes", "application/json", "Tile matrix sets", f"{ogc}/tileMatrixSets")
-    return [sets, link("service", "application/xml", "WMTS 1.0.0", f"{root}/tiles/wmts")]
-
-
 def link(rel: str, media_type: str, title: str, href: str) -> dict[str, str]:
     """A link as the OGC APIs write it."""
     return {"rel": rel, "type": media_type, "title": title, "href": href}
