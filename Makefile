@@ -27,7 +27,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml uv.lock
 	touch $@
 
 # ISO 19139 schemas for checking metadata records; the wheel is only unpacked, not part of the environment.
-schemas: $(SCHEMAS)/pycsw $(METADATA_SCHEMAS)/OAI-PMH.xsd $(METADATA_SCHEMAS)/datacite
+schemas: $(SCHEMAS)/pycsw $(METADATA_SCHEMAS)/OAI-PMH.xsd $(METADATA_SCHEMAS)/datacite $(METADATA_SCHEMAS)/iso19115-3
 
 $(SCHEMAS)/pycsw: $(VENV)/.installed
 	$(UV) pip install --quiet --no-deps --python $(RUN)python --target $(SCHEMAS) pycsw==2.6.2
@@ -42,6 +42,11 @@ $(METADATA_SCHEMAS)/OAI-PMH.xsd: $(VENV)/.installed
 
 $(METADATA_SCHEMAS)/datacite: $(VENV)/.installed
 	$(UV) pip install --quiet --no-deps --python $(RUN)python --target $(METADATA_SCHEMAS) datacite==1.4.1 idutils isbnlib jsonresolver
+	touch $@
+
+# ISO's own schemas of ISO 19115-3, out of a package that carries them; nothing of it is run.
+$(METADATA_SCHEMAS)/iso19115-3: $(VENV)/.installed
+	$(UV) pip install --quiet --no-deps --python $(RUN)python --target $@ ckanext-iso19115==0.2.4
 	touch $@
 
 demo: install  ## Run the whole chain on embedded data, into ./store

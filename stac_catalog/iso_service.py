@@ -69,7 +69,7 @@ SERVICES: Final[dict[str, ServiceKind]] = {
     ),
     "oai": ServiceKind(
         "OAI-PMH of soil products",
-        "Metadata records of all products for harvesters, in Dublin Core, ISO 19139 and DataCite.",
+        "Metadata records of all products for harvesters, in Dublin Core, ISO 19139, ISO 19115-3 and DataCite.",
         "discovery",
         "infoCatalogueService",
         "ListRecords",

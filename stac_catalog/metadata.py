@@ -13,6 +13,8 @@ from stac_catalog.citation import bibtex, citation_text, csl_json
 from stac_catalog.datacite import datacite
 from stac_catalog.dcat import dcat
 from stac_catalog.iso import iso_record
+from stac_catalog.iso3 import NAMESPACES as ISO3
+from stac_catalog.iso3 import iso3_record
 from stac_catalog.places import Places
 from stac_catalog.rdf_xml import rdf_xml
 from stac_catalog.rocrate import ro_crate
@@ -58,9 +60,12 @@ def metadata(form: str, described: Described) -> bytes:
 def preferred_form(accept: str) -> str | None:
     """The form whose media type a header ``Accept`` prefers; None for HTML, for anything, and for what there is not.
 
-    Of the forms that are JSON-LD it is schema.org, which is what FAIR checkers look for.
+    Of the forms that are JSON-LD it is schema.org, which is what FAIR checkers look for; of several others of one media
+    type, the first.
     """
-    known: dict[str, str | None] = {form.media_type.partition(";")[0]: name for name, form in FORMS.items()}
+    known: dict[str, str | None] = {}
+    for name, form in FORMS.items():
+        known.setdefault(form.media_type.partition(";")[0], name)
     known |= {"application/ld+json": "schema.org", "text/html": None, "application/xhtml+xml": None, "*/*": None}
     asked = [_weighed(each) for each in accept[:_LONGEST_ACCEPT].split(",")]
     for weight, media_type in sorted(asked, key=lambda each: -each[0]):
@@ -77,6 +82,10 @@ def _weighed(text: str) -> tuple[float, str]:
 
 def _iso(d: Described) -> bytes:
     return iso_record(d.record, d.settings, d.places)
+
+
+def _iso3(d: Described) -> bytes:
+    return iso3_record(d.record, d.settings, d.places)
 
 
 def _dcat(d: Described) -> bytes:
@@ -117,6 +126,7 @@ def _json(document: Mapping[str, Any] | list[Any]) -> bytes:
 
 FORMS: Final[Mapping[str, Form]] = {
     "iso": Form("ISO 19139", "application/xml", _iso),
+    "iso19115-3": Form("ISO 19115-3", f"application/xml; profile={ISO3['mdb']}", _iso3),
     "dcat": Form("DCAT-AP, JSON-LD", "application/ld+json", _dcat),
     "dcat-xml": Form("DCAT-AP, RDF/XML", "application/rdf+xml", _dcat_xml),
     "datacite": Form("DataCite", "application/vnd.datacite.datacite+json", _datacite),

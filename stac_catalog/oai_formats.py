@@ -11,6 +11,9 @@ from cup4soil.products import ProductRecord
 from cup4soil.settings import Settings
 from stac_catalog.datacite_xml import OAI_DATACITE, OAI_DATACITE_SCHEMA, oai_datacite
 from stac_catalog.iso import iso_element
+from stac_catalog.iso3 import NAMESPACES as ISO3
+from stac_catalog.iso3 import SCHEMA as ISO3_SCHEMA
+from stac_catalog.iso3 import iso3_element
 from stac_catalog.lineage import abstract
 from stac_catalog.places import Places
 
@@ -89,5 +92,6 @@ FORMATS: Final[Mapping[str, Format]] = {
         "http://www.isotc211.org/2005/gmd",
         iso_element,
     ),
+    "iso19115-3": Format(ISO3_SCHEMA, ISO3["mdb"], iso3_element),
     "oai_datacite": Format(OAI_DATACITE_SCHEMA, OAI_DATACITE, oai_datacite),
 }
