@@ -23,7 +23,7 @@ from processors.pygeoapi_app import mount_pygeoapi
 from processors.records_router import records_router
 from service import logs, problems
 from service.access import Access, client_of
-from service.files import PublicFiles
+from service.files import CatalogFiles, PublicFiles
 from service.health import health_router
 from service.keys import KeyRing
 from service.metrics import metrics_router
@@ -72,7 +72,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
         allow_headers=["*"],
         expose_headers=list(_EXPOSED),
     )
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SafeHeaders, frame_ancestors=settings.frame_ancestors, hsts_seconds=settings.hsts_seconds)
     # Added last, it stands outermost: what the others refuse is counted and logged, too.
     app.add_middleware(Observed)
     app.include_router(health_router(store, settings))
@@ -128,7 +128,7 @@ def _mount_files(app: FastAPI, store: Store) -> None:
     def ogc() -> RedirectResponse:
         return RedirectResponse("ogc/")
 
-    app.mount("/catalog", PublicFiles(store.catalog_path.parent, immutable=_IMMUTABLE), name="catalog")
+    app.mount("/catalog", CatalogFiles(store.catalog_path.parent, immutable=_IMMUTABLE), name="catalog")
     demo = store.root / "demo"
     if demo.is_dir():
         app.mount("/demo", PublicFiles(demo, immutable=_IMMUTABLE), name="demo")

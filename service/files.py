@@ -1,13 +1,18 @@
 """Files served as they lie: the static catalog with its COGs, results of jobs, the page."""
 
-from pathlib import Path
+import json
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
 
+from anyio import to_thread
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from cup4soil.products import COG_MEDIA_TYPE
+from stac_catalog.catalogs import CATALOG_FILE
+from stac_catalog.visibility import HIDDEN, is_hidden
 
 _TYPES = {
     ".tif": COG_MEDIA_TYPE,
@@ -34,3 +39,22 @@ class PublicFiles(StaticFiles):
             response.headers["content-type"] = _TYPES[suffix]
         response.headers["cache-control"] = _NEVER_CHANGES if suffix in self._immutable else _ASK_AGAIN
         return response
+
+
+class CatalogFiles(PublicFiles):
+    """The static catalog, whose root leads to nothing that the one who asks may not see."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """See :class:`StaticFiles`."""
+        response = await super().get_response(path, scope)
+        if path != CATALOG_FILE or not HIDDEN.get() or response.status_code >= HTTPStatus.BAD_REQUEST:
+            return response
+        content = await to_thread.run_sync((Path(str(self.directory)) / CATALOG_FILE).read_bytes)
+        catalog = json.loads(content)
+        catalog["links"] = [link for link in catalog["links"] if not is_hidden(_collection(link["href"]))]
+        return JSONResponse(catalog, headers={"cache-control": _ASK_AGAIN})
+
+
+def _collection(href: str) -> str:
+    """The collection to which a link of the root catalog leads."""
+    return PurePosixPath(href).parts[0] if href else ""

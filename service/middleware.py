@@ -43,16 +43,24 @@ class BodyLimit:
 _SAFE = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
-    "x-frame-options": "SAMEORIGIN",
-    "content-security-policy": "frame-ancestors 'self'",
 }
+# What older browsers know of what "frame-ancestors" says.
+_FRAME_OPTIONS = {("'self'",): "SAMEORIGIN", ("'none'",): "DENY"}
 
 
 class SafeHeaders:
-    """Headers that keep a browser from guessing types and from framing the page elsewhere."""
+    """Headers that keep a browser from guessing types, from framing the page elsewhere and from leaving HTTPS.
 
-    def __init__(self, app: ASGIApp) -> None:
+    ``frame_ancestors`` are the sources of the policy of that name; browsers keep to HTTPS for ``hsts_seconds``.
+    """
+
+    def __init__(self, app: ASGIApp, *, frame_ancestors: tuple[str, ...], hsts_seconds: int) -> None:
         self._app = app
+        self._headers = _SAFE | {"content-security-policy": f"frame-ancestors {' '.join(frame_ancestors)}"}
+        if frame_ancestors in _FRAME_OPTIONS:
+            self._headers["x-frame-options"] = _FRAME_OPTIONS[frame_ancestors]
+        if hsts_seconds:
+            self._headers["strict-transport-security"] = f"max-age={hsts_seconds}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -60,7 +68,7 @@ class SafeHeaders:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _SAFE.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

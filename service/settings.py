@@ -1,12 +1,15 @@
 """Settings of the service: those of products and jobs, and how it is reached."""
 
 import ipaddress
-from typing import Literal
+import re
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
 from processors.coverage_settings import CoverageSettings
 from processors.jobs.settings import JobSettings
+
+_SOURCE: Final = re.compile(r"'self'|'none'|https?://[\w*.-]+(?::\d+)?", re.ASCII)
 
 
 class ServiceSettings(JobSettings, CoverageSettings):
@@ -14,6 +17,13 @@ class ServiceSettings(JobSettings, CoverageSettings):
 
     cors_origins: tuple[str, ...] = Field(
         default=("*",), description='Web pages that may read the service, as JSON list; ["*"] for all.'
+    )
+    frame_ancestors: tuple[str, ...] = Field(
+        default=("'self'",),
+        description="""Web pages that may show the service in a frame, as JSON list; ["'none'"] for none.""",
+    )
+    hsts_seconds: int = Field(
+        default=0, ge=0, description="How long browsers are to keep to HTTPS (s); 0 where the proxy says it, or nobody."
     )
     closed_collections: tuple[str, ...] = Field(
         default=(), description="Collections that only holders of the right read:COLLECTION see, as JSON list."
@@ -43,6 +53,13 @@ class ServiceSettings(JobSettings, CoverageSettings):
     trust_proxy: bool = Field(
         default=False, description="Whether to believe X-Forwarded headers: only behind a proxy that sets them."
     )
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _sources(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if not given or not all(_SOURCE.fullmatch(each) for each in given):
+            raise ValueError("give 'self', 'none' or origins such as https://portal.example, each in quotes of JSON")
+        return given
 
     @field_validator("metrics_networks")
     @classmethod

@@ -17,6 +17,7 @@ from service.access import NOBODY, Identity
 from service.access import client_of as client_name
 from service.cli import run
 from service.keys import KEYS_FILE, KeyRing
+from service.settings import ServiceSettings
 from stac_catalog.store import Store
 from tests.catalog.products import composite, soil_map
 from tests.service.asking import client_of
@@ -69,6 +70,7 @@ def doors(root: Path) -> list[str]:
 
 LISTS = ("/stac", "/stac/collections", "/stac/search?limit=100", "/ogc/collections?f=json", "/stac/queryables")
 HARVESTED = (
+    "/catalog/catalog.json",
     "/ogc/collections/products/items?f=json",
     "/dcat",
     "/sitemap.xml",
@@ -228,3 +230,26 @@ def test_command(root, ring, capsys):
         ring.remove(made["id"])
     assert run(["keys", "add", "x", "--right", "fly", "--store", str(root)]) == 1
     assert run(["keys", "add", "x", "--right", "write", "--expires", "2020-01-01", "--store", str(root)]) == 1
+
+
+class TestHeaders:
+    """Headers for browsers, by settings."""
+
+    def test_by_default_pages_are_framed_by_themselves_only(self, root):
+        headers = client_of(root).get("/health/live").headers
+        assert headers["content-security-policy"] == "frame-ancestors 'self'"
+        assert headers["x-frame-options"] == "SAMEORIGIN"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "strict-transport-security" not in headers
+
+    def test_others_may_be_let_in_and_https_kept(self, root):
+        sources = ("'self'", "https://portal.example")
+        headers = client_of(root, frame_ancestors=sources, hsts_seconds=3600).get("/health/live").headers
+        assert headers["content-security-policy"] == "frame-ancestors 'self' https://portal.example"
+        assert "x-frame-options" not in headers
+        assert headers["strict-transport-security"] == "max-age=3600"
+
+    @pytest.mark.parametrize("sources", [(), ("self",), ("*; script-src *",), ("https://a.example\r\nX: y",)])
+    def test_what_is_no_source_is_refused(self, sources):
+        with pytest.raises(ValueError, match="frame_ancestors"):
+            ServiceSettings(frame_ancestors=sources)
