@@ -24,7 +24,7 @@ from fastapi import FastAPI
 
 from cup4soil.settings import Settings
 from stac_catalog.api import add_stac_api
-from stac_catalog.store import Store
+from stac_catalog.search import INDEX_FILE, SearchIndex
 
 PROPERTIES = ("soc", "clay", "phh2o", "bdod", "nitrogen")
 DEPTHS = ("0-20cm", "20-50cm")
@@ -114,9 +114,7 @@ def write_catalog(root: Path, count: int) -> None:
 def serve(root: Path, port: int) -> None:
     """Serve the store's STAC API with one worker, until stopped."""
     app = FastAPI()
-    settings = Settings()
-    # Not Store.open, which looks at every item's record: these items have none.
-    add_stac_api(app, Store(root, settings), settings)
+    add_stac_api(app, SearchIndex(root / INDEX_FILE), Settings())
     uvicorn.run(app, port=port, log_level="warning", access_log=False)
 
 

@@ -1,16 +1,15 @@
 """What a client asks of the records: the parameters of OGC API Records (20-004), read and checked."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from cup4soil.errors import InvalidInput
 from processors.coverage_query import collect, parse_interval
-from stac_catalog.search_conditions import Condition, Probe, all_of, any_of, fact, on_properties
-from stac_catalog.search_query import Query, parse_limit, parse_names
+from stac_catalog.search_query import Filter, Query, parse_limit, parse_names
+from stac_catalog.search_text import parse_terms
 from stac_catalog.search_values import SECOND, Period, parse_bbox
 
 PARAMETERS: Final = (
@@ -21,8 +20,6 @@ MOST: Final = 500
 DEFAULT: Final = 20
 MOST_SKIPPED: Final = 10_000
 _MODEL = "model"
-_MOST_TERMS = 20
-_SEARCHED = ("title", "description", "keywords", "cup4soil:property", "cup4soil:kind")
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -50,7 +47,8 @@ def parse_records(pairs: Iterable[tuple[str, str]]) -> RecordsQuery:
         ids=parse_names(given["ids"], "ids") if "ids" in given else (),
         boxes=parse_bbox(given["bbox"]) if "bbox" in given else (),
         period=_period(given["datetime"]) if "datetime" in given else None,
-        condition=_condition(given),
+        filter=_filter(given),
+        terms=parse_terms(given["q"]) if "q" in given else (),
         limit=parse_limit(given.get("limit", str(DEFAULT)), MOST),
         token=given.get("token"),
     )
@@ -84,33 +82,19 @@ def _period(text: str) -> Period:
     return Period(*ends)
 
 
-def _condition(given: dict[str, str]) -> Condition | None:
-    parts = []
-    if "q" in given:
-        parts.append(_terms(given["q"]))
+def _filter(given: dict[str, str]) -> Filter | None:
+    parts = [_comparison("=", name, given[name]) for name in ("property", "depth") if name in given]
     if "type" in given:
-        parts.append(any_of(_type(name.strip()) for name in given["type"].split(",")))
-    parts += [fact(f"cup4soil:{name}", "s", "= ?", (given[name],)) for name in ("property", "depth") if name in given]
-    return all_of(parts) if parts else None
+        parts.append({"op": "or", "args": [_type(name.strip()) for name in given["type"].split(",")]})
+    return {"op": "and", "args": parts} if parts else None
 
 
-def _type(name: str) -> Condition:
+def _type(name: str) -> dict[str, Any]:
     if name not in TYPES:
         raise InvalidInput(f"type is {name[:80]!r}", f"use {' or '.join(TYPES)}")
-    return fact("cup4soil:kind", "s", "= ?" if name == _MODEL else "<> ?", (_MODEL,))
+    return _comparison("=" if name == _MODEL else "<>", "kind", _MODEL)
 
 
-def _terms(text: str) -> Condition:
-    """True for records in which one of the terms stands: separated by commas, words of one term side by side."""
-    terms = [" ".join(term.lower().split()) for term in text.split(",")]
-    if not all(terms) or len(terms) > _MOST_TERMS:
-        raise InvalidInput(f"q is {text[:80]!r}", f"give up to {_MOST_TERMS} terms separated by commas")
-    pattern = re.compile("|".join(rf"\b{re.escape(term)}" for term in terms))
-
-    def stands(properties: bytes | str) -> bool:
-        found = json.loads(properties)
-        texts = [found.get(name) or "" for name in _SEARCHED]
-        words = [" ".join(each) if isinstance(each, list) else str(each) for each in texts]
-        return pattern.search(" ".join(" ".join(words).lower().split())) is not None
-
-    return on_properties(Probe(f"q {','.join(terms)}", stands))
+def _comparison(operator: str, name: str, value: str) -> dict[str, Any]:
+    """In CQL2 JSON, of a property of the extension cup4soil."""
+    return {"op": operator, "args": [{"property": f"cup4soil:{name}"}, value]}

@@ -13,7 +13,7 @@ from cup4soil.settings import Settings
 from processors.coverage_query import collect
 from processors.records_documents import COLLECTION, GEOJSON, queryables, record, schema
 from processors.records_query import RecordsQuery, check_format, parse_records
-from stac_catalog.search import Page, SearchIndex
+from stac_catalog.search_backend import Page, SearchBackend
 from stac_catalog.search_query import Query
 
 _SCHEMA = "application/schema+json"
@@ -21,13 +21,13 @@ _DEFAULT_ROOT = "http://127.0.0.1:8000"
 _SKIP = 1000
 
 
-def records_router(index: SearchIndex, settings: Settings, *, root: str | None = None) -> APIRouter:
-    """Routes below ``/ogc/collections/products`` that search and give records of the products in ``index``.
+def records_router(backend: SearchBackend, settings: Settings, *, root: str | None = None) -> APIRouter:
+    """Routes below ``/ogc/collections/products`` that search and give records of the products in ``backend``.
 
     ``root`` is the address of the service as clients see it, without a slash at the end. Errors are those of
     :mod:`cup4soil.errors`; the application says what statuses they have.
     """
-    doors = _Doors(index, settings, (root or _DEFAULT_ROOT).rstrip("/"))
+    doors = _Doors(backend, settings, (root or _DEFAULT_ROOT).rstrip("/"))
     router = APIRouter(prefix=f"/ogc/collections/{COLLECTION}", tags=["records"])
     for path, endpoint, summary in (
         ("/items", doors.items, "Search records"),
@@ -43,8 +43,8 @@ def records_router(index: SearchIndex, settings: Settings, *, root: str | None =
 class _Doors:
     """The endpoints. They are no coroutines: the framework runs them in its threads."""
 
-    def __init__(self, index: SearchIndex, settings: Settings, root: str) -> None:
-        self._index = index
+    def __init__(self, backend: SearchBackend, settings: Settings, root: str) -> None:
+        self._backend = backend
         self._settings = settings
         self._root = root
         self._here = f"{root}/ogc/collections/{COLLECTION}"
@@ -65,7 +65,7 @@ class _Doors:
 
     def item(self, record_id: str, request: Request) -> JSONResponse:
         check_format(collect(request.query_params.multi_items(), ("f",)).get("f"))
-        found = self._index.search(Query(ids=(record_id,), limit=1)).items
+        found = self._backend.search(Query(ids=(record_id,), limit=1)).items
         if not found:
             raise NotFound(f"no record {record_id[:80]!r}", f"see {self._here}/items for what there is")
         return JSONResponse(record(found[0], self._settings, self._root), media_type=GEOJSON)
@@ -82,13 +82,13 @@ class _Doors:
         """The page that begins ``offset`` records after the first."""
         query, left, matched = asked.query, asked.offset, None
         while left:
-            skipped = self._index.search(replace(query, limit=min(left, _SKIP)))
+            skipped = self._backend.search(replace(query, limit=min(left, _SKIP)))
             matched = skipped.matched if matched is None else matched
             left -= len(skipped.items)
             if skipped.token is None:
                 return Page((), None, matched)
             query = replace(query, token=skipped.token)
-        page = self._index.search(query)
+        page = self._backend.search(query)
         return page if matched is None else replace(page, matched=matched)
 
     def _links(self, asked: RecordsQuery, page: Page) -> list[dict[str, str]]:

@@ -30,6 +30,7 @@ from service.metrics import metrics_router
 from service.middleware import BodyLimit, SafeHeaders
 from service.observing import Observed
 from service.running import MULTIPROCESS
+from service.search import search_backend
 from service.settings import ServiceSettings
 from stac_catalog.api import add_stac_api
 from stac_catalog.metadata_router import metadata_router
@@ -77,24 +78,26 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.add_middleware(Observed)
     app.include_router(health_router(store, settings))
     app.include_router(metrics_router(store, settings))
-    index = add_stac_api(
+    backend = search_backend(store.root, settings)
+    app.state.close = backend.close
+    add_stac_api(
         app,
-        store,
+        backend,
         settings,
         public_url=settings.public_url or "",
         trust_forwarded=settings.trust_proxy,
         most_items=settings.search_items,
-        search_seconds=settings.search_seconds,
     )
-    app.state.close = index.close
     app.include_router(process_router(store, settings, client_of))
     app.include_router(coverage_router(store, settings))
     app.include_router(edr_router(store, settings))
-    app.include_router(records_router(index, settings, root=settings.public_url or settings.local_url))
+    app.include_router(records_router(backend, settings, root=settings.public_url or settings.local_url))
     app.include_router(map_router(store, root=settings.public_url or settings.local_url))
     public = settings.public_url or ""
     app.include_router(oai_router(store, settings, public_url=public, trust_forwarded=settings.trust_proxy))
-    app.include_router(metadata_router(store, settings, index, public_url=public, trust_forwarded=settings.trust_proxy))
+    app.include_router(
+        metadata_router(store, settings, backend, public_url=public, trust_forwarded=settings.trust_proxy)
+    )
     mount_pygeoapi(app, store, settings, root=settings.public_url or settings.local_url)
     _mount_files(app, store)
     return app

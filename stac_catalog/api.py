@@ -1,4 +1,4 @@
-"""The STAC API: stac-fastapi's routes over the search index of a store. It only reads."""
+"""The STAC API: stac-fastapi's routes over a search backend. It only reads."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -40,10 +40,9 @@ from stac_catalog.api_requests import (
     asked_by_post,
 )
 from stac_catalog.catalogs import CATALOG_ID
-from stac_catalog.search import INDEX_FILE, Page, SearchIndex
+from stac_catalog.search_backend import Page, SearchBackend
 from stac_catalog.search_documents import GEOJSON, JSON, QUERYABLES_REL, compact
 from stac_catalog.search_values import shown
-from stac_catalog.store import Store
 
 _OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
 _SCHEMA: Final = "application/schema+json"
@@ -77,31 +76,28 @@ _SORT: Final = (
 
 def add_stac_api(
     app: FastAPI,
-    store: Store,
+    backend: SearchBackend,
     settings: Settings,
     *,
     prefix: str = "/stac",
     public_url: str = "",
     trust_forwarded: bool = False,
     most_items: int = 1000,
-    search_seconds: float = 10.0,
-) -> SearchIndex:
-    """Add the STAC API of ``store`` below ``prefix``; returns its index, which is to be closed at the end.
+) -> None:
+    """Add the STAC API of the store that ``backend`` searches below ``prefix``.
 
     Addresses in answers begin with ``public_url``; without one with what the request says, including headers
     ``X-Forwarded-Proto``, ``-Host`` and ``-Prefix`` where ``trust_forwarded`` says that a proxy sets them.
     The files of the store are expected at ``/catalog``, and at ``/demo`` where there is such a folder.
-    A page has ``most_items`` at most, and a search that takes longer than ``search_seconds`` is given up.
+    A page has ``most_items`` at most.
     Handlers, middleware and state of ``app`` are left as they are.
 
     Raises:
-        StoreError: when the catalog is damaged or the index cannot be written.
+        StoreError: when the catalog is damaged or the backend cannot be used.
     """
-    index = SearchIndex(store.root / INDEX_FILE, seconds=search_seconds)
-    index.sync()
-    service = _Service(index, Addresses(prefix, public_url, trust_forwarded=trust_forwarded), most_items)
+    backend.sync()
+    service = _Service(backend, Addresses(prefix, public_url, trust_forwarded=trust_forwarded), most_items)
     app.include_router(_router(service, settings, prefix))
-    return index
 
 
 def _router(service: "_Service", settings: Settings, prefix: str) -> APIRouter:
@@ -145,15 +141,17 @@ def _router(service: "_Service", settings: Settings, prefix: str) -> APIRouter:
 class _Service:
     """What the clients of stac-fastapi share."""
 
-    def __init__(self, index: SearchIndex, addresses: Addresses, most_items: int) -> None:
-        self.index = index
+    def __init__(self, backend: SearchBackend, addresses: Addresses, most_items: int) -> None:
+        self.backend = backend
         self.addresses = addresses
         self.most_items = most_items
 
     async def quick[T](self, ask: Callable[[], T]) -> T:
-        """Answer of a question that takes no time, unless the index has to be brought in step first."""
-        if not self.index.is_current():
-            await run_in_threadpool(self.index.sync)
+        """Answer of a question by name; other requests wait for it only where it takes no time."""
+        if not self.backend.instant:
+            return await run_in_threadpool(ask)
+        if not self.backend.is_current():
+            await run_in_threadpool(self.backend.sync)
         return ask()
 
 
@@ -168,7 +166,7 @@ class _Client(AsyncBaseCoreClient):
 
     async def landing_page(self, **kwargs: Any) -> Any:
         request: Request = kwargs["request"]
-        titles = await self.service.quick(self.service.index.titles)
+        titles = await self.service.quick(self.service.backend.titles)
         here = self.service.addresses.api(request)
         links = [
             _link("self", here, JSON),
@@ -202,20 +200,20 @@ class _Client(AsyncBaseCoreClient):
 
     async def all_collections(self, **kwargs: Any) -> Any:
         request: Request = kwargs["request"]
-        texts = await self.service.quick(self.service.index.collections)
+        texts = await self.service.quick(self.service.backend.collections)
         here = self.service.addresses.api(request)
         links = compact({"links": [_link("self", f"{here}collections", JSON), _link("root", here, JSON)]})
         text = f'{{"collections":[{",".join(texts.values())}],{links[1:]}'
         return Response(self.service.addresses.fill(text, request), media_type=JSON)
 
     async def get_collection(self, collection_id: str, **kwargs: Any) -> Any:
-        text = await self.service.quick(lambda: self.service.index.collection(collection_id))
+        text = await self.service.quick(lambda: self.service.backend.collection(collection_id))
         if text is None:
             raise _no_collection(collection_id)
         return Response(self.service.addresses.fill(text, kwargs["request"]), media_type=JSON)
 
     async def get_item(self, item_id: str, collection_id: str, **kwargs: Any) -> Any:
-        text = await self.service.quick(lambda: self.service.index.item(collection_id, item_id))
+        text = await self.service.quick(lambda: self.service.backend.item(collection_id, item_id))
         if text is None:
             raise NotFound(f"no item {shown(item_id)} in the collection {shown(collection_id)}", "search for items")
         return Response(self.service.addresses.fill(text, kwargs["request"]), media_type=GEOJSON)
@@ -223,7 +221,7 @@ class _Client(AsyncBaseCoreClient):
     async def item_collection(self, collection_id: str, *_: Any, **kwargs: Any) -> Any:
         request: Request = kwargs["request"]
         asked = asked_by_get(request, ITEMS_NAMES, self.service.most_items, collection_id)
-        if await self.service.quick(lambda: self.service.index.collection(collection_id)) is None:
+        if await self.service.quick(lambda: self.service.backend.collection(collection_id)) is None:
             raise _no_collection(collection_id)
         here = self.service.addresses.api(request)
         parent = _link("collection", f"{here}collections/{quote(collection_id)}", JSON)
@@ -242,7 +240,7 @@ class _Client(AsyncBaseCoreClient):
         return Response(content, media_type=GEOJSON)
 
     def _search(self, request: Request, asked: Asked, links: list[dict[str, Any]]) -> str:
-        page = self.service.index.search(asked.query)
+        page = self.service.backend.search(asked.query)
         items: Sequence[str] = page.items
         if asked.fields is not None:
             items = [compact(asked.fields.of(json.loads(text))) for text in items]
@@ -286,10 +284,10 @@ class _Sortables(AsyncBaseSortablesClient):
 
 async def _described(service: _Service, request: Request, collection: str | None) -> tuple[str, str, Any]:
     """Address of the request, title and properties of a collection or of all."""
-    titles = await service.quick(service.index.titles)
+    titles = await service.quick(service.backend.titles)
     if collection is not None and collection not in titles:
         raise _no_collection(collection)
-    properties = await run_in_threadpool(service.index.properties, collection)
+    properties = await run_in_threadpool(service.backend.properties, collection)
     title = "all collections" if collection is None else titles[collection]
     return service.addresses.here(request), title, properties
 

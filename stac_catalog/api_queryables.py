@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stac_catalog.search import PropertySummary
-from stac_catalog.search_conditions import Kind
+from stac_catalog.search_backend import PropertySummary
+from stac_catalog.search_values import Kind
 
 _SCHEMA: Final = "https://json-schema.org/draft/2020-12/schema"
 _JSON_TYPES: Final[dict[Kind, str]] = {"n": "number", "s": "string", "b": "boolean"}

@@ -183,7 +183,7 @@ def _asked(values: Mapping[str, Any], names: frozenset[str], most: int, language
     if "limit" in given:
         read["limit"] = parse_limit(given["limit"], most)
     if "filter" in given:
-        read["condition"] = parse_filter(given["filter"], _language(given, language))
+        read["filter"] = parse_filter(given["filter"], _language(given, language))
     if collection is not None:
         read["collections"] = (collection,)
     if given.get("filter-crs", _CRS84) != _CRS84:

@@ -22,7 +22,7 @@ from stac_catalog.listing import items_of, listing
 from stac_catalog.metadata import FORMS, Described, metadata, preferred_form
 from stac_catalog.places import PRODUCTS, Places
 from stac_catalog.rdf_xml import rdf_xml
-from stac_catalog.search import SearchIndex
+from stac_catalog.search_backend import SearchBackend
 from stac_catalog.search_values import shown
 from stac_catalog.signposting import LINKSET_TYPE, Link, link_header, linkset_document, page_links
 from stac_catalog.sitemap import PAGE, robots, sitemap, sitemap_index
@@ -42,13 +42,13 @@ type _Kind = Annotated[str, Query(pattern="^(jsonld|rdf)$", description="jsonld 
 
 
 def metadata_router(
-    store: Store, settings: Settings, index: SearchIndex, *, public_url: str = "", trust_forwarded: bool = False
+    store: Store, settings: Settings, backend: SearchBackend, *, public_url: str = "", trust_forwarded: bool = False
 ) -> APIRouter:
     """Routes below ``/products``, ``/dcat``, ``/services`` and ``/schemas``, and ``/sitemap.xml`` and ``/robots.txt``.
 
-    Addresses begin as those of the STAC API do, whose ``index`` tells what is a version of what.
+    Addresses begin as those of the STAC API do, whose ``backend`` tells what is a version of what.
     """
-    service = _Service(store, settings, index, Addresses("", public_url, trust_forwarded=trust_forwarded))
+    service = _Service(store, settings, backend, Addresses("", public_url, trust_forwarded=trust_forwarded))
     router = APIRouter(tags=["Metadata"])
     product = f"/{PRODUCTS}/{{collection}}/{{item}}"
     routes: dict[str, tuple[Callable[..., Response], str]] = {
@@ -72,10 +72,10 @@ def metadata_router(
 class _Service:
     """Answers of the routes."""
 
-    def __init__(self, store: Store, settings: Settings, index: SearchIndex, addresses: Addresses) -> None:
+    def __init__(self, store: Store, settings: Settings, backend: SearchBackend, addresses: Addresses) -> None:
         self._store = store
         self._settings = settings
-        self._index = index
+        self._backend = backend
         self._addresses = addresses
 
     def page(self, request: Request, collection: str, item: str) -> Response:
@@ -104,7 +104,7 @@ class _Service:
 
     def catalog(self, request: Request, f: _Kind = "jsonld") -> Response:
         places = self._places(request)
-        parts = [f"{places.root}dcat/{name}" for name in self._index.titles()]
+        parts = [f"{places.root}dcat/{name}" for name in self._backend.titles()]
         title = f"Soil products of {self._settings.organisation}"
         return _rdf(dcat_catalog(f"{places.root}dcat", title, self._settings, places, catalogs=parts), f)
 
@@ -118,7 +118,7 @@ class _Service:
         records = (self._store.record(collection, name) for name in chosen)
         document = dcat_catalog(
             f"{here}{page}",
-            self._index.titles().get(collection, collection),
+            self._backend.titles().get(collection, collection),
             self._settings,
             places,
             datasets=[dataset_node(record, self._settings, places) for record in records],
@@ -165,7 +165,7 @@ class _Service:
 
     def _described(self, request: Request, collection: str, item: str) -> Described:
         record = self._record(collection, item)
-        return Described(record, self._settings, self._places(request), find_versions(self._index, record))
+        return Described(record, self._settings, self._places(request), find_versions(self._backend, record))
 
     def _links(self, described: Described) -> list[Link]:
         forms = [(name, form.media_type.partition(";")[0]) for name, form in FORMS.items()]
@@ -191,7 +191,7 @@ class _Service:
         return names
 
     def _served(self) -> Served:
-        documents = [json.loads(text) for text in self._index.collections().values()]
+        documents = [json.loads(text) for text in self._backend.collections().values()]
         boxes = [box for each in documents for box in each["extent"]["spatial"]["bbox"]]
         return Served(
             products=[(name, item) for name, items in self._listing().items() for item in items],

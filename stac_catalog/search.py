@@ -1,4 +1,4 @@
-"""Search among the items of a store.
+"""Search among the items of a store: the embedded backend.
 
 The index is a SQLite file that repeats what the static catalog says. The catalog is the truth: whenever it has
 changed, by whichever process, the index follows before it answers, and an index that is lost or damaged is made anew.
@@ -8,18 +8,19 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from cup4soil.errors import StoreError, writing
 from stac_catalog.catalogs import CATALOG_FILE
 from stac_catalog.files import locked
-from stac_catalog.search_conditions import Kind
+from stac_catalog.search_backend import Page, PropertySummary
 from stac_catalog.search_database import Connection, Database
-from stac_catalog.search_query import Query
-from stac_catalog.search_sql import count_statement, encode_token, identity, page_statement
+from stac_catalog.search_query import Query, identity
+from stac_catalog.search_sql import count_statement, encode_token, page_statement
 from stac_catalog.search_sync import Synchronisation, signature
+from stac_catalog.search_values import Kind
 from stac_catalog.visibility import HIDDEN, is_hidden, visible
 
 INDEX_FILE: Final = "index.sqlite"
@@ -32,33 +33,15 @@ _SAMPLE_VALUES = 20
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Items as JSON text (see :mod:`stac_catalog.search_documents`), in the query's order.
-
-    ``token`` leads to the next page, None on the last; ``matched`` counts the items of all pages, None
-    where a filter would have to be asked about every item.
-    """
-
-    items: tuple[str, ...]
-    token: str | None
-    matched: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PropertySummary:
-    """What values a property has: their kinds and, where there are few strings, each of them."""
-
-    kinds: frozenset[Kind]
-    values: tuple[str, ...] | None
-
-
 class SearchIndex:
     """The index in the file ``path`` of the store whose folder it lies in.
 
+    It is a :class:`stac_catalog.search_backend.SearchBackend`, whose contract its methods have.
     ``folders`` beside the catalog are served too: links into them are kept where they exist. May be used
     by several threads and processes at once. A search that takes longer than ``seconds`` is given up.
     """
+
+    instant = True
 
     def __init__(self, path: Path, *, folders: tuple[str, ...] = ("demo",), seconds: float = 10.0) -> None:
         self._root = path.parent
@@ -132,6 +115,8 @@ class SearchIndex:
 
     def properties(self, collection: str | None = None) -> dict[str, PropertySummary]:
         """The properties that items of a collection, or of all, can be selected by. Raises as :meth:`sync`."""
+        if collection is not None and is_hidden(collection):
+            return {}
         return self._answered(lambda connection: _properties(connection.db, collection))
 
     def close(self) -> None:
@@ -189,7 +174,7 @@ class SearchIndex:
         return Page(tuple(texts), token, len(texts) if whole else self._matched(connection, query))
 
     def _matched(self, connection: Connection, query: Query) -> int | None:
-        if query.condition is not None:
+        if query.filter is not None or query.terms:
             return None
         statement = count_statement(query)
         key = (identity(query), self._seen[0] if self._seen else "")

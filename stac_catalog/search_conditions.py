@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from stac_catalog.search_values import Box
-
-# Of a fact's value: number, string, boolean, time (microseconds since 1970), or anything else.
-type Kind = Literal["n", "s", "b", "t", "j"]
+from stac_catalog.search_values import Box, Kind
 
 # What is no fact but a column of the items. An item with a period counts by its beginning.
 COLUMNS: Final[dict[str, tuple[str, Kind]]] = {

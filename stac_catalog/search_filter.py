@@ -19,7 +19,6 @@ from stac_catalog.search_conditions import (
     ALWAYS,
     NEVER,
     Condition,
-    Kind,
     Probe,
     all_of,
     any_of,
@@ -29,8 +28,9 @@ from stac_catalog.search_conditions import (
     present,
     relation,
 )
+from stac_catalog.search_query import Filter
 from stac_catalog.search_time import RELATIONS, as_time, comparison_with_time, is_time, temporal
-from stac_catalog.search_values import Box, check_geometry, parse_bbox, read_geometry, shown
+from stac_catalog.search_values import Box, Kind, check_geometry, parse_bbox, read_geometry, shown
 
 MOST_CHARACTERS: Final = 10_000
 _MOST_OPERATORS: Final = 500
@@ -56,8 +56,8 @@ _SPATIAL: Final[dict[str, Callable[[BaseGeometry, BaseGeometry], Any]]] = {
 }
 
 
-def parse_filter(value: object, language: str) -> Condition:
-    """A filter in ``cql2-text`` or ``cql2-json`` (text or parsed) as a condition.
+def parse_filter(value: object, language: str) -> Filter:
+    """A filter in ``cql2-text`` or ``cql2-json`` (text or parsed), checked.
 
     Raises:
         InvalidInput: when it is no CQL2, uses what is not supported, or is too complicated.
@@ -70,9 +70,19 @@ def parse_filter(value: object, language: str) -> Condition:
     if language == "cql2-text":
         _check_complexity(text)
     try:
-        tree = (cql2.parse_text if language == "cql2-text" else cql2.parse_json)(text).to_json()
+        tree: Filter = (cql2.parse_text if language == "cql2-text" else cql2.parse_json)(text).to_json()
     except (cql2.ParseError, RecursionError) as error:
         raise InvalidInput(f"filter is no {language}: {shown(str(error))}", "see OGC 21-065r2") from error
+    condition_of(tree)
+    return tree
+
+
+def condition_of(tree: Filter) -> Condition:
+    """The condition that a filter is.
+
+    Raises:
+        InvalidInput: when it uses what is not supported, or is too complicated.
+    """
     return _node(tree, 0, wanted=True)
 
 

@@ -1,5 +1,6 @@
 """What is asked of the search index, and reading it from text that clients send."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,6 @@ from typing import Any, Final, NamedTuple
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput
-from stac_catalog.search_conditions import Condition
 from stac_catalog.search_values import Box, Period, parse_instant, read_geometry, shown
 
 DEFAULT_LIMIT: Final = 10
@@ -18,6 +18,9 @@ MOST_SORT_FIELDS: Final = 5
 
 _FIELD = re.compile(r"[A-Za-z_][\w:.-]{0,99}")
 _OPEN = ("", "..")
+
+# A checked filter as CQL2 JSON (OGC 21-065r2).
+type Filter = Mapping[str, Any] | bool
 
 
 class SortField(NamedTuple):
@@ -32,7 +35,8 @@ class Query:
     """What an item has to be like; an empty field asks nothing.
 
     ``boxes`` has two boxes when one across the antimeridian was given. Not both ``boxes`` and ``intersects``.
-    Items of the collections ``without`` are not found.
+    Items of the collections ``without`` are not found. One of the ``terms`` stands in what an item says of itself
+    (:mod:`stac_catalog.search_text`).
     """
 
     collections: tuple[str, ...] = ()
@@ -41,10 +45,19 @@ class Query:
     boxes: tuple[Box, ...] = ()
     intersects: BaseGeometry | None = None
     period: Period | None = None
-    condition: Condition | None = None
+    filter: Filter | None = None
+    terms: tuple[str, ...] = ()
     sort: tuple[SortField, ...] = ()
     limit: int = DEFAULT_LIMIT
     token: str | None = None
+
+
+def identity(query: Query) -> str:
+    """What tells a query from others, whichever page is asked for."""
+    shape = None if query.intersects is None else query.intersects.wkb_hex
+    asked = [query.collections, query.without, query.ids, query.boxes, shape, query.period]
+    text = json.dumps([*asked, query.filter, query.terms, query.sort])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def parse_names(value: object, name: str) -> tuple[str, ...]:

@@ -2,14 +2,25 @@
 
 import base64
 import binascii
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Final
 
 from cup4soil.errors import InvalidInput
-from stac_catalog.search_conditions import COLUMNS, Condition, Probe, all_of, any_of, meeting, near, touching
-from stac_catalog.search_query import Query, SortField
+from stac_catalog.search_conditions import (
+    COLUMNS,
+    Condition,
+    Probe,
+    all_of,
+    any_of,
+    meeting,
+    near,
+    on_properties,
+    touching,
+)
+from stac_catalog.search_filter import condition_of
+from stac_catalog.search_query import Query, SortField, identity
+from stac_catalog.search_text import standing
 from stac_catalog.search_values import Box
 
 type Value = str | int | float
@@ -81,17 +92,12 @@ def where(query: Query) -> Condition:
     if query.intersects is not None:
         west, south, east, north = query.intersects.bounds
         parts += [near(Box(west, south, east, north)), meeting(query.intersects)]
-    if query.condition is not None:
-        parts.append(query.condition)
+    if query.filter is not None:
+        parts.append(condition_of(query.filter))
+    if query.terms:
+        stands = standing(query.terms)
+        parts.append(on_properties(Probe(f"q {','.join(query.terms)}", lambda text: stands(json.loads(text)))))
     return all_of(parts)
-
-
-def identity(query: Query) -> str:
-    """What tells a query from others, whichever page is asked for."""
-    condition = where(query)
-    values = [value.name if isinstance(value, Probe) else value for value in condition.parameters]
-    text = json.dumps([condition.sql, values, [*map(list, query.sort)]])
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def encode_token(query: Query, key: Key) -> str:

@@ -10,10 +10,9 @@ import shapely
 
 from cup4soil.errors import InvalidInput, StoreError
 from stac_catalog.catalogs import CATALOG_FILE, COLLECTION_FILE
-from stac_catalog.search_conditions import Kind
 from stac_catalog.search_documents import collection_document, compact, item_document
 from stac_catalog.search_time import TIMES
-from stac_catalog.search_values import parse_instant
+from stac_catalog.search_values import Kind, parse_instant
 
 _HINT: Final = "run cup4soil catalog build"
 _DEPTH: Final = 2  # of the objects among the properties whose members are facts of their own

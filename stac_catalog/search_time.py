@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cup4soil.errors import InvalidInput
-from stac_catalog.search_conditions import Condition, Kind, fact
-from stac_catalog.search_values import SECOND, parse_instant, shown
+from stac_catalog.search_conditions import Condition, fact
+from stac_catalog.search_values import SECOND, Kind, parse_instant, shown
 
 TIMES: Final = frozenset({"datetime", "start_datetime", "end_datetime", "created", "updated", "published", "expires"})
 _DAY: Final = 86_400 * SECOND

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -15,6 +15,9 @@ from cup4soil.errors import InvalidInput
 MOST_VERTICES: Final = 10_000
 MOST_TEXT: Final = 200
 SECOND: Final = 1_000_000  # in microseconds
+
+# Of a property's value: number, string, boolean, time (microseconds since 1970), or anything else.
+type Kind = Literal["n", "s", "b", "t", "j"]
 
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:)(\d\d)(?:[.](\d+))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pystac
 
 from cup4soil.products import ProductRecord
-from stac_catalog.search import SearchIndex
+from stac_catalog.search_backend import SearchBackend
 from stac_catalog.search_query import Query
 from stac_catalog.search_values import Box, Period, parse_instant
 
@@ -42,14 +42,14 @@ def versions(record: ProductRecord, items: Iterable[Mapping[str, Any]]) -> Versi
     )
 
 
-def find_versions(index: SearchIndex, record: ProductRecord) -> Versions:
-    """As :func:`versions`, among the products of the record's collection in a search index.
+def find_versions(backend: SearchBackend, record: ProductRecord) -> Versions:
+    """As :func:`versions`, among the products of the record's collection in a search backend.
 
     Raises:
-        StoreError: when the index cannot be used.
+        StoreError: when the backend cannot be used.
         LimitExceeded: when the search takes too long.
     """
-    return versions(record, _candidates(index, record))
+    return versions(record, _candidates(backend, record))
 
 
 def version_links(found: Versions) -> list[pystac.Link]:
@@ -62,7 +62,7 @@ def version_links(found: Versions) -> list[pystac.Link]:
     ]
 
 
-def _candidates(index: SearchIndex, record: ProductRecord) -> Iterator[Mapping[str, Any]]:
+def _candidates(backend: SearchBackend, record: ProductRecord) -> Iterator[Mapping[str, Any]]:
     west, south, east, north = record.extent.bbox
     boxes = [(west, east)] if west <= east else [(west, 180.0), (-180.0, east)]
     period = Period(parse_instant(record.period.start.isoformat()), parse_instant(record.period.end.isoformat()))
@@ -75,7 +75,7 @@ def _candidates(index: SearchIndex, record: ProductRecord) -> Iterator[Mapping[s
             limit=_LIMIT,
             token=token,
         )
-        page = index.search(query)
+        page = backend.search(query)
         yield from map(json.loads, page.items)
         token = page.token
         if token is None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from cup4soil.errors import InvalidInput, NotFound
-from cup4soil.settings import Settings
+from service.search import search_backend
+from service.settings import ServiceSettings
 from stac_catalog.metadata import FORMS, Described
 from stac_catalog.metadata import metadata as written
 from stac_catalog.places import Places
-from stac_catalog.search import INDEX_FILE, SearchIndex
 from stac_catalog.store import Store
 from stac_catalog.versions import find_versions
 
@@ -33,18 +33,18 @@ def metadata(item: str, form: str, store: Path | None, url: str, out: Path | Non
     """Write the metadata of ITEM, given as COLLECTION/ID or as ID where one collection has it."""
     if not url.startswith(("http://", "https://")):
         raise InvalidInput(f"--url is {url!r}", "give an address that begins with https:// or http://")
-    settings = Settings()
+    settings = ServiceSettings()
     root = store or settings.store
     if root is None:
         raise NotFound("no store is named", "give --store, or set CUP4SOIL_STORE")
     opened = Store.open(root, settings, create=False)
     collection, name = _find(opened, item)
     record = opened.record(collection, name)
-    index = SearchIndex(opened.root / INDEX_FILE)
+    backend = search_backend(opened.root, settings)
     try:
-        found = find_versions(index, record)
+        found = find_versions(backend, record)
     finally:
-        index.close()
+        backend.close()
     content = written(form, Described(record, settings, Places(f"{url.rstrip('/')}/"), found))
     if out is None:
         click.echo(content, nl=False)

@@ -1,8 +1,8 @@
-"""Asking a search index."""
+"""Asking a search backend."""
 
 import json
 
-from stac_catalog.search import SearchIndex
+from stac_catalog.search_backend import SearchBackend
 from stac_catalog.search_filter import parse_filter
 from stac_catalog.search_query import Query
 from tests.catalog import catalogs
@@ -11,11 +11,11 @@ from tests.catalog.catalogs import Item
 ITEMS = catalogs.items()
 
 
-def names(index: SearchIndex, query: Query) -> list[str]:
+def names(backend: SearchBackend, query: Query) -> list[str]:
     """Ids of all pages, in order; every page but the last is full."""
     found: list[str] = []
     while True:
-        page = index.search(query)
+        page = backend.search(query)
         found += [json.loads(text)["id"] for text in page.items]
         if page.token is None:
             return found
@@ -28,4 +28,4 @@ def ids(items: list[Item]) -> list[str]:
 
 
 def filtered(text: str) -> Query:
-    return Query(condition=parse_filter(text, "cql2-text"), limit=100)
+    return Query(filter=parse_filter(text, "cql2-text"), limit=100)

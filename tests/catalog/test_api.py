@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 from cup4soil.errors import Cup4soilError, LimitExceeded, NotFound
 from cup4soil.settings import Settings
 from stac_catalog.api import add_stac_api
+from stac_catalog.search import INDEX_FILE, SearchIndex
 from stac_catalog.store import Store
 from stac_catalog.validation import schema_errors
 from tests.catalog import catalogs
@@ -37,7 +38,7 @@ ITEMS = catalogs.items()
 def application(store: Store, **options: Any) -> FastAPI:
     """The API with the store's files; errors of the domain answered, all others left to be seen as 500."""
     app = FastAPI()
-    add_stac_api(app, store, Settings(organisation="Soil Survey"), **options)
+    add_stac_api(app, SearchIndex(store.root / INDEX_FILE), Settings(organisation="Soil Survey"), **options)
     app.mount("/catalog", StaticFiles(directory=store.root / "catalog"))
 
     @app.exception_handler(Cup4soilError)
@@ -123,7 +124,9 @@ class TestDocuments:
         shutil.copytree(filled.store.root, tmp_path / "s")
         app = FastAPI()
         before = dict(app.exception_handlers), list(app.user_middleware), dict(vars(app.state))
-        add_stac_api(app, Store.open(tmp_path / "s", Settings()), Settings()).close()
+        backend = SearchIndex(tmp_path / "s" / INDEX_FILE)
+        add_stac_api(app, backend, Settings())
+        backend.close()
         assert (dict(app.exception_handlers), list(app.user_middleware), dict(vars(app.state))) == before
         paths = app.openapi()["paths"]
         assert {path for path in paths if not path.startswith("/stac/")} == set()

@@ -1,0 +1,24 @@
+"""Search backends by name, each opened on the store of a folder."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from stac_catalog.search import INDEX_FILE, SearchIndex
+from stac_catalog.search_backend import SearchBackend
+
+type Opened = Callable[[Path], AbstractContextManager[SearchBackend]]
+
+
+@contextmanager
+def sqlite(root: Path) -> Iterator[SearchBackend]:
+    """The embedded one."""
+    index = SearchIndex(root / INDEX_FILE)
+    try:
+        yield index
+    finally:
+        index.close()
+
+
+BACKENDS: Final[dict[str, Opened]] = {"sqlite": sqlite}
