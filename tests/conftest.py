@@ -9,6 +9,9 @@ import pytest
 hypothesis.settings.register_profile("cup4soil", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("cup4soil")
 
+# In all folders below.
+pytest_plugins = ["tests.needs"]
+
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _SHARED = _REPOSITORY.parent / "shared" / "data"
 

