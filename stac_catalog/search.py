@@ -7,7 +7,7 @@ changed, by whichever process, the index follows before it answers, and an index
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,10 +15,12 @@ from typing import Final
 from cup4soil.errors import StoreError, writing
 from stac_catalog.catalogs import CATALOG_FILE
 from stac_catalog.files import locked
+from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_backend import Page, PropertySummary
 from stac_catalog.search_database import Connection, Database
 from stac_catalog.search_query import Query, identity
 from stac_catalog.search_sql import count_statement, encode_token, page_statement
+from stac_catalog.search_sql_aggregation import aggregated, aggregation_statement
 from stac_catalog.search_sync import Synchronisation, signature
 from stac_catalog.search_values import Kind
 from stac_catalog.visibility import HIDDEN, is_hidden, visible
@@ -86,9 +88,26 @@ class SearchIndex:
             LimitExceeded: when it takes too long.
             StoreError: as :meth:`sync`.
         """
-        hidden = tuple(sorted(HIDDEN.get()))
-        allowed = replace(query, without=hidden) if hidden else query
+        allowed = _allowed(query)
         return self._answered(lambda connection: self._page(connection, allowed))
+
+    def aggregate(self, query: Query, wanted: Sequence[Aggregation]) -> list[Aggregated]:
+        """What is asked about the items that fit, on whatever page.
+
+        Raises:
+            LimitExceeded: when it takes too long.
+            StoreError: as :meth:`sync`.
+        """
+        allowed = _allowed(query)
+        return self._answered(lambda connection: [self._aggregated(connection, allowed, each) for each in wanted])
+
+    def names(self, collection: str) -> list[str]:
+        """Ids of a collection's items in alphabetical order. Raises as :meth:`sync`."""
+        if is_hidden(collection):
+            return []
+        sql = "SELECT id FROM items WHERE collection = ? ORDER BY id"
+        rows = self._answered(lambda connection: connection.db.execute(sql, (collection,)).fetchall())
+        return [name for (name,) in rows]
 
     def item(self, collection: str, name: str) -> str | None:
         """An item as JSON text, None where there is none. Raises as :meth:`sync`."""
@@ -188,11 +207,21 @@ class SearchIndex:
                     self._counts.popitem(last=False)
         return matched
 
+    def _aggregated(self, connection: Connection, query: Query, wanted: Aggregation) -> Aggregated:
+        asked = aggregation_statement(query, wanted)
+        with connection.search(asked.probes, self._seconds) as db:
+            return aggregated(db.execute(asked.sql, asked.parameters).fetchall(), wanted)
+
     def _signature(self) -> str:
         return f"{signature(self._catalog_file)}|{','.join(self._served())}"
 
     def _served(self) -> list[str]:
         return [name for name, folder in self._folders.items() if folder.is_dir()]
+
+
+def _allowed(query: Query) -> Query:
+    hidden = tuple(sorted(HIDDEN.get()))
+    return replace(query, without=hidden) if hidden else query
 
 
 def _visible(texts: dict[str, str]) -> dict[str, str]:

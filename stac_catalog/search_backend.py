@@ -4,9 +4,11 @@ The static catalog is the truth. A backend repeats what it says, follows it befo
 made anew at any time. All backends pass one contract (``tests/catalog/test_search_backends.py``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_query import Query
 from stac_catalog.search_values import Kind
 
@@ -58,6 +60,18 @@ class SearchBackend(Protocol):
             InvalidInput: when the query's token is not one of this query.
             LimitExceeded: when it takes too long.
         """
+        ...
+
+    def aggregate(self, query: Query, wanted: Sequence[Aggregation]) -> list[Aggregated]:
+        """What is asked about the items that fit, on whatever page.
+
+        Raises:
+            LimitExceeded: when it takes too long.
+        """
+        ...
+
+    def names(self, collection: str) -> list[str]:
+        """Ids of a collection's items in alphabetical order."""
         ...
 
     def item(self, collection: str, name: str) -> str | None:

@@ -63,13 +63,13 @@ def page_statement(query: Query) -> Statement:
     joins = " ".join(f"LEFT JOIN facts AS {alias} ON {on}" for alias, on in _joins(query.sort))
     sql = f"SELECT {columns} FROM items AS i {joins} WHERE {condition.sql} ORDER BY {order} LIMIT ?"  # noqa: S608
     names = tuple(field.name for field in query.sort if field.name not in COLUMNS)
-    return _statement(sql, (*names, *condition.parameters, query.limit + 1))
+    return statement(sql, (*names, *condition.parameters, query.limit + 1))
 
 
 def count_statement(query: Query) -> Statement:
     """Counts the query's items over all pages."""
     condition = where(query)
-    return _statement(f"SELECT count(*) FROM items AS i WHERE {condition.sql}", condition.parameters)  # noqa: S608
+    return statement(f"SELECT count(*) FROM items AS i WHERE {condition.sql}", condition.parameters)  # noqa: S608
 
 
 def where(query: Query) -> Condition:
@@ -170,7 +170,8 @@ def _one_of(column: str, values: tuple[str, ...]) -> Condition:
     return Condition(f"{column} IN ({', '.join('?' * len(values))})", values)
 
 
-def _statement(sql: str, parameters: tuple[Value | Probe, ...]) -> Statement:
+def statement(sql: str, parameters: tuple[Value | Probe, ...]) -> Statement:
+    """The statement with every probe taken out of the parameters, for which its number stands."""
     probes: list[Probe] = []
     values: list[Value] = []
     for parameter in parameters:

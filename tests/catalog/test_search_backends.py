@@ -2,8 +2,9 @@
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from shapely.geometry import shape
 
 from cup4soil.errors import InvalidInput
+from stac_catalog.search_aggregation import Aggregation, columns_and_rows, geohash
 from stac_catalog.search_backend import SearchBackend
 from stac_catalog.search_filter import parse_filter
 from stac_catalog.search_query import Query, SortField, parse_geometry, parse_period, parse_sort
@@ -265,6 +267,81 @@ class TestPages:
         assert set(ids(ITEMS[:6])) <= set(seen)
 
 
+def middle(item: Item) -> tuple[float, float]:
+    west, south, east, north = item["bbox"]
+    x = (west + east) / 2 + (180 if west > east else 0)
+    return (x - 360 if x > 180 else x), (south + north) / 2
+
+
+def by_bisection(x: float, y: float, precision: int) -> str:
+    """Geohash as it is defined: halving the globe in turns."""
+    spans, bits = [[-180.0, 180.0], [-90.0, 90.0]], ""
+    for turn in range(5 * precision):
+        span, value = spans[turn % 2], (x, y)[turn % 2]
+        half = sum(span) / 2
+        bits += "1" if value >= half else "0"
+        span[0 if value >= half else 1] = half
+    digits = [int(bits[start : start + 5], 2) for start in range(0, len(bits), 5)]
+    return "".join("0123456789bcdefghjkmnpqrstuvwxyz"[digit] for digit in digits)
+
+
+class TestAggregations:
+    @settings(max_examples=20)
+    @given(st.none() | boxes, st.sampled_from([None, "score > 0", "CASEI(title) = 'beta' OR simulated = TRUE"]))
+    def test_against_brute_force(self, backend: SearchBackend, box: Any, text: str | None) -> None:
+        asked = Query(
+            boxes=() if box is None else parse_bbox(list(box)),
+            filter=None if text is None else parse_filter(text, "cql2-text"),
+            limit=1,
+        )
+        chosen = set(names(backend, asked))
+        items = [item for item in ITEMS if item["id"] in chosen]
+        wanted = [
+            Aggregation("count"), Aggregation("first"), Aggregation("last"), Aggregation("terms", "collection"),
+            Aggregation("terms", "score"), Aggregation("terms", "simulated"), Aggregation("terms", "nothing"),
+            Aggregation("periods", interval="year"), Aggregation("periods", interval="month"),
+            Aggregation("cells", precision=2), Aggregation("cells", precision=5),
+        ]  # fmt: skip
+
+        def frequent(values: list[Any]) -> tuple[tuple[Any, int], ...]:
+            return tuple(sorted(Counter(values).items(), key=lambda each: (-each[1], each[0])))
+
+        def began(pattern: str) -> tuple[tuple[int, int], ...]:
+            days = [datetime.fromtimestamp(time_of(i, "start"), UTC).strftime(pattern) for i in items]
+            stamps = [round(datetime.fromisoformat(f"{day}T00:00:00Z").timestamp() * 1e6) for day in days]
+            return tuple(sorted(Counter(stamps).items()))
+
+        def placed(precision: int) -> tuple[tuple[str, int], ...]:
+            return tuple(sorted(Counter(by_bisection(*middle(i), precision) for i in items).items()))
+
+        found = [item["properties"] for item in items]
+        assert backend.aggregate(asked, wanted) == [
+            len(items),
+            min((round(time_of(item, "start") * 1e6) for item in items), default=None),
+            max((round(time_of(item, "end") * 1e6) for item in items), default=None),
+            frequent([item["collection"] for item in items]),
+            frequent([each["score"] for each in found if "score" in each]),
+            frequent([each["simulated"] for each in found]),
+            (),
+            began("%Y-01-01"),
+            began("%Y-%m-01"),
+            placed(2),
+            placed(5),
+        ]
+
+    @pytest.mark.parametrize("name", ["ezs42", "u4pru", "0", "zzzzzz", "s"])
+    def test_geohash_of_a_cell(self, name: str) -> None:
+        found = {
+            geohash(x, y, 1) for x in range(columns_and_rows(1)[0]) for y in range(columns_and_rows(1)[1])
+        }  # fmt: skip
+        assert len(found) == 32
+        columns, rows = columns_and_rows(len(name))
+        x, y = {"ezs42": (-5.603, 42.605), "u4pru": (10.40744, 57.64911), "0": (-180, -90), "zzzzzz": (180, 90),
+                "s": (1, 1)}[name]  # fmt: skip
+        column, row = min(int((x + 180) / 360 * columns), columns - 1), min(int((y + 90) / 180 * rows), rows - 1)
+        assert geohash(column, row, len(name)) == name
+
+
 class TestDocuments:
     def test_items_and_collections_by_name(self, backend: SearchBackend) -> None:
         for item in ITEMS[:10]:
@@ -278,6 +355,8 @@ class TestDocuments:
         assert backend.item("c0", "none") is None
         assert backend.item("c1", ITEMS[0]["id"]) is None  # it is of c0
         assert backend.collection("none") is None
+        assert backend.names("c1") == sorted(item["id"] for item in ITEMS if item["collection"] == "c1")
+        assert backend.names("none") == []
         assert list(backend.collections()) == ["c0", "c1", "c2"]
         assert backend.titles() == {name: f"Collection {name}" for name in ("c0", "c1", "c2")}
         for name, text in backend.collections().items():
@@ -300,6 +379,10 @@ class TestDocuments:
         before = HIDDEN.set(frozenset({"c0"}))
         try:
             assert backend.item("c0", item["id"]) is None
+            assert backend.names("c0") == []
+            assert backend.aggregate(Query(), [Aggregation("terms", "collection")]) == [
+                tuple((name, sum(each["collection"] == name for each in ITEMS)) for name in ("c1", "c2"))
+            ]
             assert backend.collection("c0") is None
             assert set(backend.titles()) == set(backend.collections()) == {"c1", "c2"}
             assert backend.search(Query(ids=(item["id"],))).items == ()
