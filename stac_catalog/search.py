@@ -18,8 +18,9 @@ from stac_catalog.files import locked
 from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_backend import Page, PropertySummary
 from stac_catalog.search_database import Connection, Database
+from stac_catalog.search_paging import encode_token
 from stac_catalog.search_query import Query, identity
-from stac_catalog.search_sql import count_statement, encode_token, page_statement
+from stac_catalog.search_sql import count_statement, page_statement
 from stac_catalog.search_sql_aggregation import aggregated, aggregation_statement
 from stac_catalog.search_sync import Synchronisation, signature
 from stac_catalog.search_values import Kind

@@ -1,22 +1,25 @@
-"""Conditions in SQL on the items of the search index, put together from parts."""
+"""Conditions in SQL on the items of a search backend, put together from parts.
+
+How a database says the parts is its :class:`Dialect`. They are joined without NOT: what is neither true nor false
+selects nothing.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-import shapely
 from shapely.geometry.base import BaseGeometry
 
-from stac_catalog.search_values import Box, Kind
+from stac_catalog.search_values import Kind
 
-# What is no fact but a column of the items. An item with a period counts by its beginning.
+# What is no property but a column of the items. An item with a period counts by its beginning.
 COLUMNS: Final[dict[str, tuple[str, Kind]]] = {
     "id": ("i.id", "s"),
     "collection": ("i.collection", "s"),
     "datetime": ("i.start", "t"),
 }
-# Tails of conditions that few items meet, as a rule: all that do are listed first.
-_SELECTIVE: Final = ("=", "IN", "BETWEEN")
+
+type Value = str | int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,44 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """SQL over ``items AS i`` with its parameters, in which a probe stands for its number."""
+    """SQL over ``items AS i`` with its parameters, each a ``?``, in which a probe stands for its number."""
 
     sql: str
-    parameters: tuple[str | int | float | Probe, ...] = ()
+    parameters: tuple[Value | Probe, ...] = ()
 
 
-ALWAYS: Final = Condition("1")
-NEVER: Final = Condition("0")
+ALWAYS: Final = Condition("1 = 1")
+NEVER: Final = Condition("1 = 0")
+
+
+class Dialect(Protocol):
+    """How a database says what filters are made of."""
+
+    def fact(self, name: str, kind: Kind, tail: str, parameters: tuple[Value, ...]) -> Condition:
+        """True for items whose property ``name`` is of this kind and fits ``tail``, such as ``> ?``."""
+        ...
+
+    def like(self, name: str, pattern: str, *, wanted: bool) -> Condition:
+        """True for items whose property is a string that fits the pattern of CQL2's LIKE, or does not."""
+        ...
+
+    def present(self, name: str, *, wanted: bool) -> Condition:
+        """True for items that have the property ``name``, or for those that lack it."""
+        ...
+
+    def evaluated(self, probe: Probe) -> Condition:
+        """True where the probe accepts an item's properties (JSON)."""
+        ...
+
+    def relation(self, operator: str, geometry: BaseGeometry, *, swapped: bool, wanted: bool) -> Condition:
+        """True where CQL2's spatial operator between an item's geometry and this one, or the other way round
+        (``swapped``), has the truth that is wanted.
+        """
+        ...
+
+    def period(self, name: str) -> tuple[Condition, Condition]:
+        """First and last microsecond of what the property ``name`` says, of ``datetime`` the item's whole period."""
+        ...
 
 
 def all_of(parts: Iterable[Condition]) -> Condition:
@@ -49,62 +82,9 @@ def any_of(parts: Iterable[Condition]) -> Condition:
     return _joined(list(parts), " OR ", NEVER)
 
 
-def fact(name: str, kind: Kind, tail: str, parameters: tuple[str | int | float, ...]) -> Condition:
-    """True for items whose property ``name`` is of this kind and fits ``tail``, such as ``> ?``."""
-    if name in COLUMNS:
-        column, of_kind = COLUMNS[name]
-        return Condition(f"{column} {tail}", parameters) if kind == of_kind else NEVER
-    where = f"name = ? AND kind = ? AND value {tail}"
-    values = (name, kind, *parameters)
-    if tail.startswith(_SELECTIVE):
-        return Condition(f"i.n IN (SELECT item FROM facts WHERE {where})", values)  # noqa: S608
-    # Of a condition that many items meet, only those are looked at that come before the page is full.
-    return Condition(f"EXISTS (SELECT 1 FROM facts WHERE item = i.n AND {where})", values)  # noqa: S608
-
-
-def present(name: str, *, wanted: bool) -> Condition:
-    """True for items that have the property ``name``, or for those that lack it."""
-    if name in COLUMNS or name == "geometry":
-        return ALWAYS if wanted else NEVER
-    return Condition(f"i.n {'' if wanted else 'NOT '}IN (SELECT item FROM facts WHERE name = ?)", (name,))  # noqa: S608
-
-
-def on_shape(probe: Probe) -> Condition:
-    """True where the probe accepts an item's geometry (WKB)."""
-    return Condition("probe(?, (SELECT shape FROM documents WHERE n = i.n))", (probe,))
-
-
-def on_properties(probe: Probe) -> Condition:
-    """True where the probe accepts an item's properties (JSON)."""
-    return Condition("probe(?, (SELECT properties FROM documents WHERE n = i.n))", (probe,))
-
-
-def near(box: Box) -> Condition:
-    """True for items whose box touches ``box``: a look-up in the R-tree, which rounds outward."""
-    where = "west <= ? AND east >= ? AND south <= ? AND north >= ?"
-    values = (box.east, box.west, box.north, box.south)
-    return Condition(f"i.n IN (SELECT id >> 1 FROM boxes WHERE {where})", values)  # noqa: S608
-
-
-def touching(box: Box) -> Condition:
-    """True for items whose geometry has a point in common with ``box``."""
-    inside = Condition(
-        "(i.west <= i.east AND i.west >= ? AND i.east <= ? AND i.south >= ? AND i.north <= ?)",
-        (box.west, box.east, box.south, box.north),
-    )
-    # Most items lie inside or outside: the geometry is asked for the few on the edge.
-    return all_of([near(box), any_of([inside, meeting(box.shape)])])
-
-
-def meeting(geometry: BaseGeometry) -> Condition:
-    """True for items whose geometry has a point in common with ``geometry``."""
-    shapely.prepare(geometry)
-    return relation("intersects", lambda shape: bool(shapely.intersects(geometry, shape)), geometry)
-
-
-def relation(name: str, test: Callable[[BaseGeometry], bool], geometry: BaseGeometry) -> Condition:
-    """True for items whose geometry passes ``test``, a relation to ``geometry``."""
-    return on_shape(Probe(f"{name} {geometry.wkb_hex}", lambda wkb: test(shapely.from_wkb(wkb))))
+def one_of(column: str, values: tuple[str, ...], *, wanted: bool = True) -> Condition:
+    """True where a column has one of the values, or none of them."""
+    return Condition(f"{column} {'' if wanted else 'NOT '}IN ({', '.join('?' * len(values))})", values)
 
 
 def _joined(parts: list[Condition], word: str, empty: Condition) -> Condition:

@@ -1,13 +1,13 @@
-"""CQL2 filters as conditions in SQL on the search index.
+"""CQL2 filters as conditions in SQL on a search backend.
 
 The tree of AND, OR and NOT is written in SQL with every NOT moved to its leaves, so that a comparison with a
-property that an item lacks, which is neither true nor false, never selects the item. Simple comparisons become
-look-ups among the items' facts; what SQL cannot say is asked of the package cql2 or of shapely, item by item.
+property that an item lacks, which is neither true nor false, never selects the item. How the leaves are said is
+the backend's dialect; what SQL cannot say is asked of the package cql2, item by item.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import cql2
@@ -15,22 +15,11 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput
-from stac_catalog.search_conditions import (
-    ALWAYS,
-    NEVER,
-    Condition,
-    Probe,
-    all_of,
-    any_of,
-    fact,
-    near,
-    on_properties,
-    present,
-    relation,
-)
+from stac_catalog.search_conditions import ALWAYS, NEVER, Condition, Dialect, Probe, all_of, any_of
+from stac_catalog.search_facts import Facts
 from stac_catalog.search_query import Filter
 from stac_catalog.search_time import RELATIONS, as_time, comparison_with_time, is_time, temporal
-from stac_catalog.search_values import Box, Kind, check_geometry, parse_bbox, read_geometry, shown
+from stac_catalog.search_values import Kind, check_geometry, parse_bbox, read_geometry, shown
 
 MOST_CHARACTERS: Final = 10_000
 _MOST_OPERATORS: Final = 500
@@ -44,15 +33,8 @@ _MIRRORED: Final = {"=": "=", "<>": "<>", "<": ">", ">": "<", "<=": ">=", ">=": 
 # What cql2 evaluates by itself, as part of a comparison or as a comparison.
 _FUNCTIONS: Final = {"casei", "accenti", "+", "-", "*", "/", "^", "%", "div"}
 _ARRAYS: Final = {"a_contains", "a_containedby", "a_overlaps", "a_equals"}
-_SPATIAL: Final[dict[str, Callable[[BaseGeometry, BaseGeometry], Any]]] = {
-    "s_contains": shapely.contains,
-    "s_crosses": shapely.crosses,
-    "s_disjoint": shapely.disjoint,
-    "s_equals": shapely.equals,
-    "s_intersects": shapely.intersects,
-    "s_overlaps": shapely.overlaps,
-    "s_touches": shapely.touches,
-    "s_within": shapely.within,
+_SPATIAL: Final = {
+    f"s_{name}" for name in ("contains", "crosses", "disjoint", "equals", "intersects", "overlaps", "touches", "within")
 }
 
 
@@ -73,17 +55,17 @@ def parse_filter(value: object, language: str) -> Filter:
         tree: Filter = (cql2.parse_text if language == "cql2-text" else cql2.parse_json)(text).to_json()
     except (cql2.ParseError, RecursionError) as error:
         raise InvalidInput(f"filter is no {language}: {shown(str(error))}", "see OGC 21-065r2") from error
-    condition_of(tree)
+    condition_of(tree, Facts())
     return tree
 
 
-def condition_of(tree: Filter) -> Condition:
-    """The condition that a filter is.
+def condition_of(tree: Filter, dialect: Dialect) -> Condition:
+    """The condition that a filter is, in this dialect.
 
     Raises:
         InvalidInput: when it uses what is not supported, or is too complicated.
     """
-    return _node(tree, 0, wanted=True)
+    return _Translation(dialect).node(tree, 0, wanted=True)
 
 
 def _check_complexity(text: str) -> None:
@@ -99,129 +81,123 @@ def _check_complexity(text: str) -> None:
         )
 
 
-def _node(node: object, depth: int, *, wanted: bool) -> Condition:
-    """Condition for the node to be true, or to be false when that is what is ``wanted``."""
-    if isinstance(node, bool):
-        return ALWAYS if node == wanted else NEVER
-    if not isinstance(node, Mapping) or not isinstance(node.get("op"), str) or not isinstance(node.get("args"), list):
-        raise InvalidInput(f"filter has {shown(node)} for a condition", "give a comparison")
-    if depth > _MOST_DEPTH:
-        raise InvalidInput("filter is too complicated", f"nest at most {_MOST_DEPTH} conditions")
-    operator, arguments = node["op"].lower(), node["args"]
-    if operator == "not":
-        return _node(_only(operator, arguments, 1)[0], depth + 1, wanted=not wanted)
-    if operator in ("and", "or") and arguments:
-        parts = [_node(each, depth + 1, wanted=wanted) for each in arguments]
-        return (all_of if (operator == "and") == wanted else any_of)(parts)
-    return _leaf(operator, arguments, node, wanted=wanted)
+class _Translation:
+    """Writes a filter in a dialect."""
 
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
 
-def _leaf(operator: str, arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
-    if operator in _OPPOSITE:
-        return _comparison(operator, _only(operator, arguments, 2), node, wanted=wanted)
-    if operator in _SPATIAL:
-        return _spatial(operator, _only(operator, arguments, 2), wanted=wanted)
-    if operator in RELATIONS:
-        return temporal(operator, arguments, wanted=wanted)
-    match operator:
-        case "isnull":
-            return present(_name(_only(operator, arguments, 1)[0]), wanted=not wanted)
-        case "between":
-            return _between(_only(operator, arguments, 3), node, wanted=wanted)
-        case "in":
-            return _in(_only(operator, arguments, 2), node, wanted=wanted)
-        case "like":
-            return _like(_only(operator, arguments, 2), node, wanted=wanted)
-        case _ if operator in _ARRAYS:
-            return _evaluated(node, wanted=wanted)
-    raise InvalidInput(f"filter uses {shown(operator)}, which is not supported", "see the conformance classes")
+    def node(self, node: object, depth: int, *, wanted: bool) -> Condition:
+        """Condition for the node to be true, or to be false when that is what is ``wanted``."""
+        if isinstance(node, bool):
+            return ALWAYS if node == wanted else NEVER
+        if not (isinstance(node, Mapping) and isinstance(node.get("op"), str) and isinstance(node.get("args"), list)):
+            raise InvalidInput(f"filter has {shown(node)} for a condition", "give a comparison")
+        if depth > _MOST_DEPTH:
+            raise InvalidInput("filter is too complicated", f"nest at most {_MOST_DEPTH} conditions")
+        operator, arguments = node["op"].lower(), node["args"]
+        if operator == "not":
+            return self.node(_only(operator, arguments, 1)[0], depth + 1, wanted=not wanted)
+        if operator in ("and", "or") and arguments:
+            parts = [self.node(each, depth + 1, wanted=wanted) for each in arguments]
+            return (all_of if (operator == "and") == wanted else any_of)(parts)
+        return self._leaf(operator, arguments, node, wanted=wanted)
 
+    def _leaf(self, operator: str, arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+        if operator in _OPPOSITE:
+            return self._comparison(operator, _only(operator, arguments, 2), node, wanted=wanted)
+        if operator in _SPATIAL:
+            return self._spatial(operator, _only(operator, arguments, 2), wanted=wanted)
+        if operator in RELATIONS:
+            return temporal(self._dialect, operator, arguments, wanted=wanted)
+        match operator:
+            case "isnull":
+                return self._dialect.present(_name(_only(operator, arguments, 1)[0]), wanted=not wanted)
+            case "between":
+                return self._between(_only(operator, arguments, 3), node, wanted=wanted)
+            case "in":
+                return self._in(_only(operator, arguments, 2), node, wanted=wanted)
+            case "like":
+                return self._like(_only(operator, arguments, 2), node, wanted=wanted)
+            case _ if operator in _ARRAYS:
+                return self._evaluated(node, wanted=wanted)
+        raise InvalidInput(f"filter uses {shown(operator)}, which is not supported", "see the conformance classes")
 
-def _comparison(operator: str, arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
-    left, right = arguments
-    if _is_property(right) and not _is_property(left):
-        left, right, operator = right, left, _MIRRORED[operator]
-    if not _is_property(left) or not _is_literal(right):
-        return _evaluated(node, wanted=wanted)
-    return _simple(_name(left), operator if wanted else _OPPOSITE[operator], right)
+    def _comparison(self, operator: str, arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+        left, right = arguments
+        if _is_property(right) and not _is_property(left):
+            left, right, operator = right, left, _MIRRORED[operator]
+        if not _is_property(left) or not _is_literal(right):
+            return self._evaluated(node, wanted=wanted)
+        return self._simple(_name(left), operator if wanted else _OPPOSITE[operator], right)
 
+    def _simple(self, name: str, operator: str, value: Any) -> Condition:
+        """Comparison of a property with a number, a string, a boolean or a time."""
+        time = as_time(name, value)
+        if time is not None:
+            return comparison_with_time(self._dialect, name, operator, time)
+        return self._dialect.fact(name, _kind(value), f"{operator} ?", (value,))
 
-def _simple(name: str, operator: str, value: Any) -> Condition:
-    """Comparison of a property with a number, a string, a boolean or a time."""
-    time = as_time(name, value)
-    if time is not None:
-        return comparison_with_time(name, operator, time)
-    return fact(name, _kind(value), f"{operator} ?", (value,))
+    def _between(self, arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+        subject, low, high = arguments
+        if not (_is_property(subject) and _is_literal(low) and _is_literal(high)):
+            return self._evaluated(node, wanted=wanted)
+        name = _name(subject)
+        if wanted:
+            return all_of([self._simple(name, ">=", low), self._simple(name, "<=", high)])
+        return any_of([self._simple(name, "<", low), self._simple(name, ">", high)])
 
+    def _in(self, arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+        subject, values = arguments
+        if not isinstance(values, list) or not values:
+            raise InvalidInput(f"IN has {shown(values)}", "give a list of values")
+        if not _is_property(subject) or not all(map(_is_literal, values)):
+            return self._evaluated(node, wanted=wanted)
+        name = _name(subject)
+        if len(values) > _MOST_OPERATORS:
+            raise InvalidInput(f"filter has a list of {len(values)} values", f"give at most {_MOST_OPERATORS}")
+        if any(as_time(name, value) for value in values):
+            parts = [self._simple(name, "=" if wanted else "<>", value) for value in values]
+            return (any_of if wanted else all_of)(parts)
+        by_kind: dict[Kind, list[Any]] = {}
+        for value in values:
+            by_kind.setdefault(_kind(value), []).append(value)
+        if not wanted:
+            kinds: tuple[Kind, ...] = ("n", "s", "b")
+            by_kind = {kind: by_kind.get(kind, []) for kind in kinds}
+        word = "IN" if wanted else "NOT IN"
+        tails = {
+            kind: f"{word} ({', '.join('?' * len(found))})" if found else "IS NOT NULL"
+            for kind, found in by_kind.items()
+        }
+        return any_of(self._dialect.fact(name, kind, tails[kind], tuple(found)) for kind, found in by_kind.items())
 
-def _between(arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
-    subject, low, high = arguments
-    if not (_is_property(subject) and _is_literal(low) and _is_literal(high)):
-        return _evaluated(node, wanted=wanted)
-    name = _name(subject)
-    if wanted:
-        return all_of([_simple(name, ">=", low), _simple(name, "<=", high)])
-    return any_of([_simple(name, "<", low), _simple(name, ">", high)])
+    def _like(self, arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
+        subject, pattern = arguments
+        if not _is_property(subject) or not isinstance(pattern, str):
+            return self._evaluated(node, wanted=wanted)
+        return self._dialect.like(_name(subject), pattern, wanted=wanted)
 
+    def _spatial(self, operator: str, arguments: list[Any], *, wanted: bool) -> Condition:
+        swapped = not _is_property(arguments[0])
+        subject, literal = reversed(arguments) if swapped else arguments
+        if not _is_property(subject) or _name(subject) != "geometry":
+            raise InvalidInput(f"{operator.upper()} has not the property geometry", "compare it with a geometry")
+        geometry = _geometry(literal, operator.upper())
+        return self._dialect.relation(operator, geometry, swapped=swapped, wanted=wanted)
 
-def _in(arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
-    subject, values = arguments
-    if not isinstance(values, list) or not values:
-        raise InvalidInput(f"IN has {shown(values)}", "give a list of values")
-    if not _is_property(subject) or not all(map(_is_literal, values)):
-        return _evaluated(node, wanted=wanted)
-    name = _name(subject)
-    if len(values) > _MOST_OPERATORS:
-        raise InvalidInput(f"filter has a list of {len(values)} values", f"give at most {_MOST_OPERATORS}")
-    if any(as_time(name, value) for value in values):
-        parts = [_simple(name, "=" if wanted else "<>", value) for value in values]
-        return (any_of if wanted else all_of)(parts)
-    by_kind: dict[Kind, list[Any]] = {}
-    for value in values:
-        by_kind.setdefault(_kind(value), []).append(value)
-    if not wanted:
-        kinds: tuple[Kind, ...] = ("n", "s", "b")
-        by_kind = {kind: by_kind.get(kind, []) for kind in kinds}
-    word = "IN" if wanted else "NOT IN"
-    tails = {kind: f"{word} ({', '.join('?' * len(found))})" for kind, found in by_kind.items()}
-    return any_of(fact(name, kind, tails[kind], tuple(found)) for kind, found in by_kind.items())
+    def _evaluated(self, node: Mapping[str, Any], *, wanted: bool) -> Condition:
+        """A condition that cql2 evaluates for each item; where it cannot, a property is missing, and it is not met."""
+        _check_expression(node, 0)
+        expression = cql2.Expr(dict(node))
 
+        def test(properties: bytes | str) -> bool:
+            try:
+                return bool(expression.matches(json.loads(properties))) == wanted
+            except Exception:  # noqa: BLE001 - cql2 raises nothing more specific
+                return False
 
-def _like(arguments: list[Any], node: Mapping[str, Any], *, wanted: bool) -> Condition:
-    subject, pattern = arguments
-    if not _is_property(subject) or not isinstance(pattern, str):
-        return _evaluated(node, wanted=wanted)
-    # GLOB, unlike LIKE, heeds the case of letters, as CQL2 does.
-    return fact(_name(subject), "s", "GLOB ?" if wanted else "NOT GLOB ?", ("".join(_glob(pattern)),))
-
-
-def _glob(pattern: str) -> Iterator[str]:
-    signs = iter(pattern)
-    for sign in signs:
-        if sign == "\\":
-            sign = next(signs, "\\")
-        elif sign in "%_":
-            yield "*" if sign == "%" else "?"
-            continue
-        yield f"[{sign}]" if sign in "*?[" else sign
-
-
-def _spatial(operator: str, arguments: list[Any], *, wanted: bool) -> Condition:
-    swapped = not _is_property(arguments[0])
-    subject, literal = reversed(arguments) if swapped else arguments
-    if not _is_property(subject) or _name(subject) != "geometry":
-        raise InvalidInput(f"{operator.upper()} has not the property geometry", "compare it with a geometry")
-    geometry = _geometry(literal, operator.upper())
-    test = _SPATIAL[operator]
-
-    def holds(shape: BaseGeometry) -> bool:
-        return bool(test(geometry, shape) if swapped else test(shape, geometry)) == wanted
-
-    exact = relation(f"{operator} {swapped} {wanted}", holds, geometry)
-    # All but one of the relations, when true, have a point in common.
-    touching = wanted != (operator == "s_disjoint")
-    west, south, east, north = geometry.bounds
-    return all_of([near(Box(west, south, east, north)), exact]) if touching else exact
+        return self._dialect.evaluated(Probe(f"{wanted} {expression.to_text()}", test))
 
 
 def _geometry(literal: object, name: str) -> BaseGeometry:
@@ -229,20 +205,6 @@ def _geometry(literal: object, name: str) -> BaseGeometry:
         union = shapely.union_all([box.shape for box in parse_bbox(literal["bbox"])])
         return check_geometry(union, name)
     return read_geometry(literal, name)
-
-
-def _evaluated(node: Mapping[str, Any], *, wanted: bool) -> Condition:
-    """A condition that cql2 evaluates for each item; where it cannot, a property is missing, and it is not met."""
-    _check_expression(node, 0)
-    expression = cql2.Expr(dict(node))
-
-    def test(properties: bytes | str) -> bool:
-        try:
-            return bool(expression.matches(json.loads(properties))) == wanted
-        except Exception:  # noqa: BLE001 - cql2 raises nothing more specific
-            return False
-
-    return on_properties(Probe(f"{wanted} {expression.to_text()}", test))
 
 
 def _check_expression(node: object, depth: int) -> None:

@@ -1,10 +1,12 @@
 """Free text in searches: terms that stand in what a product or a collection says of itself."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cup4soil.errors import InvalidInput
+from stac_catalog.search_conditions import Probe
 
 _MOST_TERMS: Final = 20
 _SEARCHED: Final = ("title", "description", "keywords", "cup4soil:property", "cup4soil:kind")
@@ -28,6 +30,12 @@ def standing(terms: tuple[str, ...]) -> Callable[[Mapping[str, Any]], bool]:
     """Tells whether one of the terms stands at the beginning of a word among an object's descriptive members."""
     pattern = re.compile("|".join(rf"\b{re.escape(term)}" for term in terms))
     return lambda members: pattern.search(_words(members)) is not None
+
+
+def probe_of(terms: tuple[str, ...]) -> Probe:
+    """:func:`standing` as a test of an item's properties (JSON)."""
+    stands = standing(terms)
+    return Probe(f"q {','.join(terms)}", lambda text: stands(json.loads(text)))
 
 
 def _words(members: Mapping[str, Any]) -> str:

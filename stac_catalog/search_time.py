@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cup4soil.errors import InvalidInput
-from stac_catalog.search_conditions import Condition, fact
-from stac_catalog.search_values import SECOND, Kind, parse_instant, shown
+from stac_catalog.search_conditions import Condition, Dialect
+from stac_catalog.search_values import SECOND, parse_instant, shown
 
 TIMES: Final = frozenset({"datetime", "start_datetime", "end_datetime", "created", "updated", "published", "expires"})
 _DAY: Final = 86_400 * SECOND
@@ -31,12 +31,12 @@ def is_time(value: object) -> bool:
     return isinstance(value, Mapping) and ("timestamp" in value or "date" in value)
 
 
-def comparison_with_time(name: str, operator: str, value: Mapping[str, Any]) -> Condition:
+def comparison_with_time(dialect: Dialect, name: str, operator: str, value: Mapping[str, Any]) -> Condition:
     """The comparison of a property with a TIMESTAMP, or with a DATE, which is the whole of that day in UTC."""
     first, last = _span(value)
     if operator in ("=", "<>"):
-        return fact(name, "t", f"{'' if operator == '=' else 'NOT '}BETWEEN ? AND ?", (first, last))
-    return fact(name, "t", f"{operator} ?", (last if operator in (">", "<=") else first,))
+        return dialect.fact(name, "t", f"{'' if operator == '=' else 'NOT '}BETWEEN ? AND ?", (first, last))
+    return dialect.fact(name, "t", f"{operator} ?", (last if operator in (">", "<=") else first,))
 
 
 def as_time(name: str, value: object) -> Mapping[str, Any] | None:
@@ -52,7 +52,7 @@ def as_time(name: str, value: object) -> Mapping[str, Any] | None:
     return {"timestamp": value}
 
 
-def temporal(operator: str, arguments: list[Any], *, wanted: bool) -> Condition:
+def temporal(dialect: Dialect, operator: str, arguments: list[Any], *, wanted: bool) -> Condition:
     """A temporal relation such as ``T_INTERSECTS``. The property ``datetime`` stands for the item's whole period.
 
     Raises:
@@ -60,7 +60,7 @@ def temporal(operator: str, arguments: list[Any], *, wanted: bool) -> Condition:
     """
     if len(arguments) != 2:
         raise InvalidInput(f"{operator.upper()} has {len(arguments)} arguments", "give two")
-    (a, b), (c, d) = map(_side, arguments)
+    (a, b), (c, d) = (_side(dialect, each) for each in arguments)
     sql = _RELATIONS[operator].format(a=a.sql, b=b.sql, c=c.sql, d=d.sql)
     # The order in which the relation's pattern names its ends is the order of the parameters.
     ends = {"{a}": a, "{b}": b, "{c}": c, "{d}": d}
@@ -70,32 +70,24 @@ def temporal(operator: str, arguments: list[Any], *, wanted: bool) -> Condition:
     return Condition(f"({sql})" if wanted else f"(NOT ({sql}))", parameters)
 
 
-def _side(value: object) -> _Side:
+def _side(dialect: Dialect, value: object) -> _Side:
     if isinstance(value, Mapping) and "property" in value:
-        return _property(str(value["property"]).removeprefix("properties."))
+        return dialect.period(str(value["property"]).removeprefix("properties."))
     if isinstance(value, Mapping) and "interval" in value:
         ends = value["interval"]
         if not isinstance(ends, list) or len(ends) != 2:
             raise InvalidInput(f"the interval {shown(ends)} has not two ends", "give INTERVAL(start, end)")
-        return _end(ends[0], 0), _end(ends[1], 1)
+        return _end(dialect, ends[0], 0), _end(dialect, ends[1], 1)
     first, last = _span(value)
     return Condition("?", (first,)), Condition("?", (last,))
 
 
-def _end(value: object, side: int) -> Condition:
+def _end(dialect: Dialect, value: object, side: int) -> Condition:
     if value == "..":
         return Condition("?", (_FAR if side else -_FAR,))
     if isinstance(value, str):
         value = {"timestamp" if "t" in value.lower() else "date": value}
-    return _side(value)[side]
-
-
-def _property(name: str) -> _Side:
-    if name == "datetime":
-        return Condition("i.start"), Condition('i."end"')
-    kind: Kind = "t"
-    value = Condition("(SELECT value FROM facts WHERE item = i.n AND name = ? AND kind = ?)", (name, kind))
-    return value, value
+    return _side(dialect, value)[side]
 
 
 def _span(value: object) -> tuple[int, int]:

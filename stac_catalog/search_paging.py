@@ -1,0 +1,77 @@
+"""Pages of a search: the order of its items, and tokens that stand for a place in it."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cup4soil.errors import InvalidInput
+from stac_catalog.search_conditions import Condition, Value, all_of, any_of
+from stac_catalog.search_query import Query, identity
+
+type Key = tuple[Value, ...]
+
+_MOST_TOKEN: Final = 4000
+_BAD_TOKEN: Final = ("token is not one of this search", "follow the link to the next page")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """An expression to sort by, never NULL."""
+
+    sql: str
+    descending: bool = False
+
+
+def order(terms: Sequence[Term]) -> str:
+    """What follows ORDER BY."""
+    return ", ".join(f"{term.sql}{' DESC' if term.descending else ''}" for term in terms)
+
+
+def after(terms: Sequence[Term], key: Key) -> Condition:
+    """True for items that come after the one with this sort key."""
+    if not any(term.descending for term in terms):
+        columns = ", ".join(term.sql for term in terms)
+        return Condition(f"({columns}) > ({', '.join('?' * len(key))})", key)
+    choices = []
+    for last, term in enumerate(terms):
+        equal = [Condition(f"{before.sql} = ?", (value,)) for before, value in zip(terms[:last], key, strict=False)]
+        further = Condition(f"{term.sql} {'<' if term.descending else '>'} ?", (key[last],))
+        choices.append(all_of([*equal, further]))
+    return any_of(choices)
+
+
+def encode_token(query: Query, key: Key) -> str:
+    """Text that stands for the place after the item with this sort key."""
+    text = json.dumps([identity(query), *key], ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_token(token: str, query: Query, terms: Sequence[Term]) -> Key:
+    """The sort key in a token, a value for each term.
+
+    Raises:
+        InvalidInput: when it was not made by :func:`encode_token` for this query.
+    """
+    try:
+        if len(token) > _MOST_TOKEN:
+            raise InvalidInput(*_BAD_TOKEN)
+        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        values = json.loads(base64.b64decode(padded, b"-_", validate=True).decode())
+    except (ValueError, RecursionError, binascii.Error) as error:
+        raise InvalidInput(*_BAD_TOKEN) from error
+    if not isinstance(values, list) or not values or values[0] != identity(query):
+        raise InvalidInput(*_BAD_TOKEN)
+    key = tuple(values[1:])
+    if len(key) != len(terms) or not all(map(_is_key_value, key)):
+        raise InvalidInput(*_BAD_TOKEN)
+    return key
+
+
+def _is_key_value(value: object) -> bool:
+    if isinstance(value, str):
+        return value.isascii() or value.encode("utf-8", "replace").decode() == value
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return whole or isinstance(value, float)
