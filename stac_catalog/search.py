@@ -20,6 +20,7 @@ from stac_catalog.search_backend import Page, PropertySummary
 from stac_catalog.search_database import Connection, Database
 from stac_catalog.search_paging import encode_token
 from stac_catalog.search_query import Query, identity
+from stac_catalog.search_rows import Rows
 from stac_catalog.search_sql import count_statement, page_statement
 from stac_catalog.search_sql_aggregation import aggregated, aggregation_statement
 from stac_catalog.search_sync import Synchronisation, signature
@@ -171,7 +172,7 @@ class SearchIndex:
             if row is None or row[0] != state:
                 db.execute("BEGIN IMMEDIATE")
                 other_folders = row is None or _folders(row[0]) != _folders(state)
-                Synchronisation(db, self._catalog, self._served()).run(everything=other_folders)
+                Synchronisation(Rows(db), self._catalog, self._served()).run(everything=other_folders)
                 db.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (state,))
                 db.execute("COMMIT")
             self._seen = (state, self._database.inode())

@@ -15,6 +15,7 @@ _VERSION: Final = 1
 _BUSY_SECONDS: Final = 30.0
 _CHECK_EVERY: Final = 20_000  # steps of SQLite's machine between two looks at the clock
 _IDLE: Final = 8
+_CACHE_KIB: Final = 32_768  # of pages, for each connection in use
 _TABLES: Final = """
 CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), signature TEXT NOT NULL);
 CREATE TABLE collections (id TEXT PRIMARY KEY, signature TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL);
@@ -42,6 +43,7 @@ class Connection:
         # Whoever closes last must not remove a write-ahead log that belongs to a new file of the same name.
         self.db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         self.db.execute("PRAGMA synchronous = NORMAL")
+        self.db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._probes: Sequence[Probe] = ()
         self.db.create_function("probe", 2, lambda number, value: self._probes[number].test(value))
 

@@ -84,9 +84,10 @@ def _assets(item: Mapping[str, Any], base: str, folders: Collection[str]) -> Doc
 
 def _address(href: str, base: str, folders: Collection[str]) -> str | None:
     """Where a document in the folder ``base`` of the store leads; None for what has no address."""
-    if urlsplit(href).scheme:
-        return href if urlsplit(href).scheme in ("http", "https") else None
-    path = posixpath.normpath(posixpath.join(base, href))
+    scheme = urlsplit(href).scheme if ":" in href else ""
+    if scheme or href.startswith("/"):
+        return href if scheme in ("http", "https") else None
+    path = posixpath.normpath(f"{base}/{href}")
     first, *rest = path.split("/")
     if first == _CATALOG:
         return _in_api(rest) or f"{FILES_MARK}{quote(path)}"

@@ -1,23 +1,74 @@
-"""Bringing the search index up to the state of the static catalog, which is the truth."""
+"""Bringing a search backend up to the state of the static catalog, which is the truth."""
 
 import json
-import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import shapely
 
 from cup4soil.errors import InvalidInput, StoreError
 from stac_catalog.catalogs import CATALOG_FILE, COLLECTION_FILE
-from stac_catalog.search_documents import collection_document, compact, item_document
+from stac_catalog.search_documents import Document, collection_document, item_document
 from stac_catalog.search_time import TIMES
 from stac_catalog.search_values import Kind, parse_instant
 
 _HINT: Final = "run cup4soil catalog build"
 _DEPTH: Final = 2  # of the objects among the properties whose members are facts of their own
 
-type _Fact = tuple[str, Kind, str | int | float]
+type Fact = tuple[str, Kind, str | int | float]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An item as a backend takes it in: ``document`` as the API has it, times in microseconds since 1970, shape in WKB.
+
+    ``state`` is the signature of its file, ``facts`` what it may be selected by. Of a box across the antimeridian
+    west is greater than east.
+    """
+
+    collection: str
+    id: str
+    state: str
+    document: Document
+    start: int
+    end: int
+    box: tuple[float, float, float, float]
+    shape: bytes
+    facts: frozenset[Fact]
+
+
+class Sink(Protocol):
+    """Where a backend keeps what it repeats, within one transaction."""
+
+    def clear(self) -> None:
+        """Drop everything."""
+        ...
+
+    def collections(self) -> dict[str, str]:
+        """Signature of each collection."""
+        ...
+
+    def items(self, collection: str) -> dict[str, str]:
+        """Signature of each item of a collection."""
+        ...
+
+    def put_collection(self, name: str, state: str, document: Document) -> None:
+        """Take in a collection that is new or has changed; its items are left as they are."""
+        ...
+
+    def put_items(self, entries: Iterable[Entry]) -> None:
+        """Take in items of collections that are there; any of the same id have been removed before."""
+        ...
+
+    def remove_items(self, collection: str, names: Collection[str]) -> None:
+        """Drop those of these items that are there."""
+        ...
+
+    def remove_collection(self, name: str) -> None:
+        """Drop a collection with its items."""
+        ...
 
 
 def signature(path: Path) -> str:
@@ -30,10 +81,10 @@ def signature(path: Path) -> str:
 
 
 class Synchronisation:
-    """One run, within one transaction, while nobody writes to the catalog."""
+    """One run, within one transaction of the sink, while nobody writes to the catalog."""
 
-    def __init__(self, db: sqlite3.Connection, catalog: Path, folders: Collection[str]) -> None:
-        self._db = db
+    def __init__(self, sink: Sink, catalog: Path, folders: Collection[str]) -> None:
+        self._sink = sink
         self._catalog = catalog
         self._folders = folders
 
@@ -44,13 +95,11 @@ class Synchronisation:
             StoreError: when a file of the catalog is damaged.
         """
         if everything:
-            for table in ("collections", "items", "documents", "facts", "boxes"):
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608
-        known = dict(self._db.execute("SELECT id, signature FROM collections"))
+            self._sink.clear()
+        known = self._sink.collections()
         present = _targets(_read(self._catalog / CATALOG_FILE), "child")
         for name in known.keys() - set(present):
-            self._remove(name, self._known_items(name).keys())
-            self._db.execute("DELETE FROM collections WHERE id = ?", (name,))
+            self._sink.remove_collection(name)
         for name in present:
             state = signature(self._catalog / name / COLLECTION_FILE)
             if known.get(name) != state:
@@ -58,62 +107,45 @@ class Synchronisation:
 
     def _collection(self, name: str, state: str) -> None:
         document = _read(self._catalog / name / COLLECTION_FILE)
-        known = self._known_items(name)
+        self._sink.put_collection(name, state, collection_document(document, self._folders))
+        known = self._sink.items(name)
         present = {item: signature(self._path(name, item)) for item in _targets(document, "item")}
-        changed = [item for item, state in present.items() if known.get(item) != state]
-        self._remove(name, [item for item in known if item not in present or item in changed])
-        for item in changed:
-            self._add(name, item, present[item])
-        text = compact(collection_document(document, self._folders))
-        row = (name, state, str(document.get("title") or name), text)
-        self._db.execute("INSERT OR REPLACE INTO collections VALUES (?, ?, ?, ?)", row)
+        changed = {item: state for item, state in present.items() if known.get(item) != state}
+        self._sink.remove_items(name, [item for item in known if item not in present or item in changed])
+        self._sink.put_items(self._entries(name, changed))
 
-    def _add(self, collection: str, name: str, state: str) -> None:
-        path = self._path(collection, name)
-        item = _read(path)
-        try:
-            number = self._insert(item, collection, name, state)
-            self._db.executemany("INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?)", _rows(item, number))
-        except (LookupError, TypeError, ValueError, AttributeError, InvalidInput) as error:
-            raise StoreError(f"{path} is damaged: {error}", _HINT) from error
-
-    def _insert(self, item: Mapping[str, Any], collection: str, name: str, state: str) -> int:
-        properties = item["properties"]
-        instant = properties.get("datetime")
-        start = parse_instant(properties.get("start_datetime") or instant)
-        end = parse_instant(properties.get("end_datetime") or instant)
-        half = len(item["bbox"]) // 2
-        (west, south), (east, north) = item["bbox"][:2], item["bbox"][half : half + 2]
-        row = (collection, name, start, end, west, south, east, north, state)
-        number = self._db.execute(f"INSERT INTO items VALUES (NULL{', ?' * 9})", row).lastrowid  # noqa: S608
-        if number is None:
-            raise StoreError("the index gave an item no number", _HINT)
-        spans = [(west, east)] if west <= east else [(west, 180), (-180, east)]
-        for side, (left, right) in enumerate(spans):
-            self._db.execute("INSERT INTO boxes VALUES (?, ?, ?, ?, ?)", (2 * number + side, left, right, south, north))
-        shape = shapely.from_geojson(json.dumps(item["geometry"]))
-        text = compact(item_document(item, self._folders))
-        flat = {**properties, "id": name, "collection": collection}
-        self._db.execute("INSERT INTO documents VALUES (?, ?, ?, ?)", (number, shape.wkb, compact(flat), text))
-        return number
-
-    def _remove(self, collection: str, names: Collection[str]) -> None:
-        for name in names:
-            where = (collection, name)
-            (number,) = self._db.execute("SELECT n FROM items WHERE collection = ? AND id = ?", where).fetchone()
-            self._db.execute("DELETE FROM items WHERE n = ?", (number,))
-            self._db.execute("DELETE FROM documents WHERE n = ?", (number,))
-            self._db.execute("DELETE FROM facts WHERE item = ?", (number,))
-            self._db.execute("DELETE FROM boxes WHERE id IN (?, ?)", (2 * number, 2 * number + 1))
-
-    def _known_items(self, collection: str) -> dict[str, str]:
-        return dict(self._db.execute("SELECT id, signature FROM items WHERE collection = ?", (collection,)))
+    def _entries(self, collection: str, states: Mapping[str, str]) -> Iterator[Entry]:
+        for name, state in states.items():
+            path = self._path(collection, name)
+            item = _read(path)
+            try:
+                yield _entry(collection, name, state, item, self._folders)
+            except (LookupError, TypeError, ValueError, AttributeError, InvalidInput) as error:
+                raise StoreError(f"{path} is damaged: {error}", _HINT) from error
 
     def _path(self, collection: str, item: str) -> Path:
         return self._catalog / collection / item / f"{item}.json"
 
 
-def facts(properties: Mapping[str, Any], prefix: str = "", depth: int = _DEPTH) -> Iterator[_Fact]:
+def _entry(collection: str, name: str, state: str, item: Mapping[str, Any], folders: Collection[str]) -> Entry:
+    properties = item["properties"]
+    instant = properties.get("datetime")
+    half = len(item["bbox"]) // 2
+    (west, south), (east, north) = item["bbox"][:2], item["bbox"][half : half + 2]
+    return Entry(
+        collection=collection,
+        id=name,
+        state=state,
+        document=item_document(item, folders),
+        start=parse_instant(properties.get("start_datetime") or instant),
+        end=parse_instant(properties.get("end_datetime") or instant),
+        box=(west, south, east, north),
+        shape=shapely.from_geojson(json.dumps(item["geometry"])).wkb,
+        facts=frozenset(_facts(properties)),
+    )
+
+
+def _facts(properties: Mapping[str, Any], prefix: str = "", depth: int = _DEPTH) -> Iterator[Fact]:
     """What items may be selected by: name, kind and value of each property that is not null.
 
     Members of objects are named with a dot between; of lists and deep objects only their presence is known.
@@ -129,11 +161,7 @@ def facts(properties: Mapping[str, Any], prefix: str = "", depth: int = _DEPTH) 
         elif value is not None:
             yield name, "j", ""
             if isinstance(value, Mapping) and depth > 1:
-                yield from facts(value, f"{name}.", depth - 1)
-
-
-def _rows(item: Mapping[str, Any], number: int) -> Iterator[tuple[str, Kind, str | int | float, int]]:
-    return ((*fact, number) for fact in facts(item["properties"]))
+                yield from _facts(value, f"{name}.", depth - 1)
 
 
 def _read(path: Path) -> dict[str, Any]:
