@@ -1,4 +1,4 @@
-"""The fields extension: which parts of an item an answer has."""
+"""The fields extension: which parts of an item or a collection an answer has."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,36 +10,59 @@ from stac_catalog.search_values import shown
 
 _MOST: Final = 100
 _PATH = re.compile(r"[\w:-]+(?:\.[\w:-]+){0,4}")
-_MEMBERS: Final = frozenset(
-    {"id", "type", "stac_version", "stac_extensions", "collection", "geometry", "bbox", "links", "assets", "properties"}
-)
-# What makes an item valid STAC: it is there unless it is excluded.
-_DEFAULT: Final = (
-    ("id",), ("type",), ("stac_version",), ("collection",), ("geometry",), ("bbox",), ("links",), ("assets",),
-    ("properties", "datetime"), ("properties", "start_datetime"), ("properties", "end_datetime"),
-)  # fmt: skip
 
 type _Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Of one kind of document: ``least`` is there unless it is excluded, because it is not valid STAC without.
+
+    Names that are none of the ``members`` are looked for in the member ``within``, where there is one.
+    """
+
+    least: tuple[_Path, ...]
+    members: frozenset[str]
+    within: str | None
+
+
+ITEM: Final = Shape(
+    (
+        ("id",), ("type",), ("stac_version",), ("collection",), ("geometry",), ("bbox",), ("links",), ("assets",),
+        ("properties", "datetime"), ("properties", "start_datetime"), ("properties", "end_datetime"),
+    ),
+    frozenset({
+        "id", "type", "stac_version", "stac_extensions", "collection", "geometry", "bbox", "links", "assets",
+        "properties",
+    }),
+    "properties",
+)  # fmt: skip
+COLLECTION: Final = Shape(
+    (("id",), ("type",), ("stac_version",), ("description",), ("license",), ("extent",), ("links",)),
+    frozenset(),
+    None,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
     """Paths of what is included beyond the least, and of what is left out. Leaving out counts for more."""
 
+    shape: Shape
     include: tuple[_Path, ...]
     exclude: tuple[_Path, ...]
 
-    def of(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """The parts of an item that were asked for."""
+    def of(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """The parts of a document that were asked for."""
         chosen: dict[str, Any] = {}
-        for path in (*_DEFAULT, *self.include):
-            _copy(item, chosen, path)
+        for path in (*self.shape.least, *self.include):
+            _copy(document, chosen, path)
         for path in self.exclude:
             _drop(chosen, path)
         return chosen
 
 
-def parse_fields(value: object) -> Fields:
+def parse_fields(value: object, shape: Shape) -> Fields:
     """Fields from ``name,-name`` or from an object with lists ``include`` and ``exclude``.
 
     Raises:
@@ -53,20 +76,20 @@ def parse_fields(value: object) -> Fields:
         include, exclude = value.get("include") or [], value.get("exclude") or []
     else:
         raise InvalidInput(f"fields is {shown(value)}", "give lists include and exclude")
-    return Fields(_paths(include), _paths(exclude))
+    return Fields(shape, _paths(include, shape), _paths(exclude, shape))
 
 
-def _paths(names: object) -> tuple[_Path, ...]:
+def _paths(names: object, shape: Shape) -> tuple[_Path, ...]:
     if not isinstance(names, Sequence) or isinstance(names, str) or len(names) > _MOST:
         raise InvalidInput(f"fields has {shown(names)}", f"give a list of at most {_MOST} names")
-    return tuple(_path(name) for name in names)
+    return tuple(_path(name, shape) for name in names)
 
 
-def _path(name: object) -> _Path:
+def _path(name: object, shape: Shape) -> _Path:
     if not isinstance(name, str) or not _PATH.fullmatch(name):
         raise InvalidInput(f"fields has {shown(name)}", "give names such as properties.title")
     first, *rest = name.split(".")
-    return (first, *rest) if first in _MEMBERS else ("properties", first, *rest)
+    return (first, *rest) if shape.within is None or first in shape.members else (shape.within, first, *rest)
 
 
 def _copy(source: Any, target: dict[str, Any], path: _Path) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from cup4soil.errors import LimitExceeded, StoreError, writing
 from stac_catalog.search_conditions import Probe
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _BUSY_SECONDS: Final = 30.0
 _CHECK_EVERY: Final = 20_000  # steps of SQLite's machine between two looks at the clock
 _IDLE: Final = 8

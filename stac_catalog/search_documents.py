@@ -16,8 +16,10 @@ type Document = dict[str, Any]
 API_MARK: Final = "cup4soil-api:/"
 FILES_MARK: Final = "cup4soil-files:/"
 QUERYABLES_REL: Final = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
+SORTABLES_REL: Final = "http://www.opengis.net/def/rel/ogc/1.0/sortables"
 JSON: Final = "application/json"
 GEOJSON: Final = "application/geo+json"
+SCHEMA: Final = "application/schema+json"
 _CATALOG = "catalog"
 # Links that depend on where a document is read; the API writes its own.
 _STRUCTURAL = {"root", "parent", "collection", "self", "item", "items", "child", "canonical"}
@@ -55,11 +57,15 @@ def collection_document(collection: Mapping[str, Any], folders: Collection[str])
     here = f"{API_MARK}collections/{quote(name)}"
     links = [
         _link("self", here, JSON),
-        _link("root", API_MARK, JSON),
-        _link("parent", API_MARK, JSON),
-        _link("items", f"{here}/items", GEOJSON),
-        _link(QUERYABLES_REL, f"{here}/queryables", "application/schema+json"),
-        _link("canonical", f"{FILES_MARK}{quote(f'{base}/{COLLECTION_FILE}')}", JSON),
+        _link("root", API_MARK, JSON, title="All collections"),
+        _link("parent", API_MARK, JSON, title="All collections"),
+        _link("items", f"{here}/items", GEOJSON, title="Items of the collection"),
+        _link(QUERYABLES_REL, f"{here}/queryables", SCHEMA, title="What items can be selected by"),
+        _link(SORTABLES_REL, f"{here}/sortables", SCHEMA, title="What items can be sorted by"),
+        _link("aggregations", f"{here}/aggregations", JSON, title="Which aggregations there are"),
+        _link("aggregate", f"{here}/aggregate", JSON, title="Aggregations", method="GET"),
+        _link("aggregate", f"{here}/aggregate", JSON, title="Aggregations", method="POST"),
+        _link("canonical", f"{FILES_MARK}{quote(f'{base}/{COLLECTION_FILE}')}", JSON, title="In the static catalog"),
         *_others(collection, base, folders),
     ]
     return {**collection, "links": links}
@@ -106,8 +112,8 @@ def _in_api(parts: list[str]) -> str | None:
     return None
 
 
-def _link(rel: str, href: str, media_type: str) -> Document:
-    return {"rel": rel, "href": href, "type": media_type}
+def _link(rel: str, href: str, media_type: str, **more: str) -> Document:
+    return {"rel": rel, "href": href, "type": media_type, **more}
 
 
 def _escaped(text: str) -> str:
