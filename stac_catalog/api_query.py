@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from cup4soil.errors import InvalidInput
-from stac_catalog.search_filter import MOST_CHARACTERS, condition_of
+from stac_catalog.search_filter import MOST_CHARACTERS, parse_filter
 from stac_catalog.search_query import Filter
 from stac_catalog.search_values import shown
 
@@ -34,9 +34,7 @@ def parse_query(value: object) -> Filter:
     parts = [part for name, tests in value.items() for part in _comparisons(name, tests)]
     if not 0 < len(parts) <= _MOST:
         raise InvalidInput(f"query has {len(parts)} comparisons", f"give from 1 to {_MOST}")
-    tree = {"op": "and", "args": parts}
-    condition_of(tree)
-    return tree
+    return parse_filter({"op": "and", "args": parts}, "cql2-json")
 
 
 def _comparisons(name: str, tests: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
