@@ -10,7 +10,7 @@ from odc.geo.geobox import GeoBox
 from cup4soil import __version__
 from cup4soil.grids import crs_of
 from cup4soil.products import COG_MEDIA_TYPE, NO_SKILL_NOTE, Period, Verdict
-from cup4soil.rasters.coverage import BandText, geotiff_bytes
+from cup4soil.rasters.geotiff import BandText, geotiff_bytes
 from processors.coverage_reader import Answer
 from processors.coverages import Coverage, Field, Item
 from processors.crs import Reference, reference_of

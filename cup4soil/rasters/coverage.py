@@ -1,20 +1,19 @@
-"""Parts of stored rasters on any grid, as the integers they hold, and answers as GeoTIFF in memory."""
+"""Parts of stored rasters on any grid, as the integers they hold."""
 
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import rasterio
-import rasterio.shutil
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader, MemoryFile
+from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
@@ -22,7 +21,6 @@ from cup4soil.errors import StoreError
 from cup4soil.grids import crs_code, crs_of
 
 MAX_IDLE_HANDLES = 64
-_TILE = 256
 _ALIGNED = 1e-4  # cells: grids of one lattice differ by rounding only
 # From here on cells are averaged, below it they are interpolated.
 _COARSER = 1.5
@@ -187,67 +185,3 @@ def _resampling(piece: Piece, target: GeoBox) -> Resampling:
     same = target.crs == piece.source.crs
     coarse = same and abs(target.affine.a) > _COARSER * abs(piece.source.affine.a)
     return Resampling.average if coarse else Resampling.bilinear
-
-
-@dataclass(frozen=True, slots=True)
-class BandText:
-    """What a GeoTIFF says of a band; value = stored * ``scale`` + ``offset``."""
-
-    name: str
-    unit: str
-    scale: float
-    offset: float
-    long_name: str = ""
-
-
-def geotiff_bytes(
-    values: NDArray[np.integer],
-    geobox: GeoBox,
-    bands: Sequence[BandText],
-    *,
-    nodata: int,
-    tags: Mapping[str, str],
-    cloud_optimised: bool = False,
-    categorical: bool = False,
-) -> bytes:
-    """A GeoTIFF of ``values``, shape (bands, rows, columns); with overviews when ``cloud_optimised``."""
-    with rasterio.Env(GDAL_PAM_ENABLED="NO"), MemoryFile() as memory:
-        with memory.open(
-            driver="GTiff",
-            height=values.shape[1],
-            width=values.shape[2],
-            count=values.shape[0],
-            dtype=values.dtype.name,
-            nodata=nodata,
-            crs=crs_code(crs_of(geobox)),
-            transform=geobox.affine,
-            compress="DEFLATE",
-            zlevel=1,
-            predictor=1 if values.dtype.itemsize == 1 else 2,
-            interleave="band",
-            **_tiling(values.shape),
-        ) as dataset:
-            dataset.write(values)
-            dataset.update_tags(**tags)
-            dataset.scales = tuple(band.scale for band in bands)
-            dataset.offsets = tuple(band.offset for band in bands)
-            dataset.units = tuple("" if band.unit == "1" else band.unit for band in bands)
-            for index, band in enumerate(bands, 1):
-                dataset.set_band_description(index, band.name)
-                if band.long_name:
-                    dataset.update_tags(index, long_name=band.long_name)
-        return _cog(memory, categorical=categorical) if cloud_optimised else bytes(memory.read())
-
-
-def _tiling(shape: tuple[int, ...]) -> dict[str, int | bool]:
-    if max(shape[1:]) <= _TILE:
-        return {}
-    return {"tiled": True, "blockxsize": _TILE, "blockysize": _TILE}
-
-
-def _cog(memory: MemoryFile, *, categorical: bool) -> bytes:
-    resampling = "NEAREST" if categorical else "AVERAGE"
-    options = {"compress": "DEFLATE", "predictor": "YES", "level": "6", "blocksize": "512", "num_threads": "1"}
-    with MemoryFile(ext=".tif") as result:
-        rasterio.shutil.copy(memory.name, result.name, driver="COG", overview_resampling=resampling, **options)
-        return bytes(result.read())
