@@ -106,20 +106,25 @@ class CoverageReader:
         dtype, nodata = common_type(fields)
         values = np.full((len(fields), *grid.shape), nodata, dtype=dtype)
         items = _overlapping(coverage, grid)
-        for item in items:
-            self._paint(values, item, fields, grid)
+        for position, item in enumerate(items):
+            self._paint(values, item, fields, grid, blank=None if position else nodata)
         return Answer(coverage, fields, grid, values, nodata, items)
 
     def close(self) -> None:
         """Close the files that are kept open."""
         self.handles.close()
 
-    def _paint(self, values: NDArray[np.integer], item: Item, fields: Sequence[Field], grid: GeoBox) -> None:
-        """Lay the item's valid cells over ``values``."""
+    def _paint(
+        self, values: NDArray[np.integer], item: Item, fields: Sequence[Field], grid: GeoBox, *, blank: int | None
+    ) -> None:
+        """Lay the item's valid cells over ``values``, which hold nothing but ``blank`` unless that is None."""
         for positions in _by_file(item, fields):
             places = [item.places[fields[position].name] for position in positions]
             stored = read_stored(self.handles, _piece(item, places), grid)
             for position, place, cells in zip(positions, places, stored, strict=True):
+                if blank == place.field.nodata and _alike(place.field, fields[position]):
+                    values[position] = cells
+                    continue
                 valid = cells != place.field.nodata
                 np.copyto(values[position], _as(cells, place.field, fields[position], values.dtype), where=valid)
 
@@ -169,12 +174,16 @@ def common_type(fields: Sequence[Field]) -> tuple[np.dtype[np.integer], int]:
 
 def _as(cells: NDArray[np.integer], stored: Field, wanted: Field, dtype: np.dtype[np.integer]) -> NDArray[np.integer]:
     """``cells`` in the scale of ``wanted``: older items may have been stored in another."""
-    if (stored.scale, stored.offset) == (wanted.scale, wanted.offset):
+    if _alike(stored, wanted):
         return cells.astype(dtype, copy=False)
     values = cells.astype(np.float64) * stored.scale + stored.offset
     info = np.iinfo(dtype)
     scaled = np.rint((values - wanted.offset) / wanted.scale)
     return np.clip(scaled, info.min + 1 if info.min else 0, info.max).astype(dtype)
+
+
+def _alike(stored: Field, wanted: Field) -> bool:
+    return (stored.scale, stored.offset) == (wanted.scale, wanted.offset)
 
 
 def _by_file(item: Item, fields: Sequence[Field]) -> list[list[int]]:

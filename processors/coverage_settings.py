@@ -10,10 +10,16 @@ class CoverageSettings(Settings):
     """Settings with the limits of coverages; a value is one cell of one field."""
 
     coverage_values: int = Field(
-        default=Limits.values, ge=1, description="Most values in one coverage answer as GeoTIFF (2 bytes each)."
+        default=Limits.values,
+        ge=1,
+        le=1_000_000_000,
+        description="Most values in one coverage answer as GeoTIFF (2 bytes each).",
     )
     coverage_json_values: int = Field(
         default=Limits.json_values, ge=1, description="Most values in one coverage answer as CoverageJSON."
+    )
+    raster_cache_mib: int = Field(
+        default=256, ge=1, description="Decoded tiles of rasters that each web process keeps (MiB)."
     )
 
     @property

@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from cup4soil import __version__
 from cup4soil.errors import NotFound
+from cup4soil.rasters.handles import keep_decoded
 from processors.coverage_router import coverage_router
 from processors.edr_router import edr_router
 from processors.maps import map_router
@@ -62,6 +63,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
         NotFound: when there is no store, or the page's bundle is missing.
     """
     store = Store.open(root, settings, create=False)
+    keep_decoded(settings.raster_cache_mib * 2**20)
     app = FastAPI(title="CUP4SOIL", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     problems.install(app)
     app.add_middleware(Access, keys=KeyRing(store.root), settings=settings)

@@ -24,17 +24,23 @@ MAX_IDLE_HANDLES = 64
 _ALIGNED = 1e-4  # cells: grids of one lattice differ by rounding only
 # From here on cells are averaged, below it they are interpolated.
 _COARSER = 1.5
+# Tiles of one window are decoded at the same time; more threads than this gain little, as a window has few.
+_DECODERS = 2
+
+
+# Path, file, size, and when its content and when anything else of it, such as its permissions, was changed.
+type _Identity = tuple[Path, int, int, int, int]
 
 
 class Handles:
     """Open rasters kept for the next reader. Only one thread at a time holds a handle.
 
-    A file that was replaced is opened anew: the key is path, time of change and size.
+    A file that was replaced, changed or closed to this process is opened anew: see :func:`_identity`.
     """
 
     def __init__(self, max_idle: int = MAX_IDLE_HANDLES) -> None:
         self._max_idle = max_idle
-        self._idle: list[tuple[tuple[Path, int, int], DatasetReader]] = []
+        self._idle: list[tuple[_Identity, DatasetReader]] = []
         self._lock = threading.Lock()
         # GDAL complains about files that are still open when the interpreter ends.
         weakref.finalize(self, _close, self._idle)
@@ -47,8 +53,7 @@ class Handles:
             StoreError: when the file is missing or cannot be read.
         """
         try:
-            facts = path.stat()
-            key = (path, facts.st_mtime_ns, facts.st_size)
+            key = _identity(path)
             dataset = self._reuse(key) or _open(path)
         except (OSError, RasterioError) as error:
             raise StoreError(f"{path.name} cannot be opened: {error}", "restore the store from a copy") from error
@@ -67,14 +72,14 @@ class Handles:
         with self._lock:
             _close(self._idle)
 
-    def _reuse(self, key: tuple[Path, int, int]) -> DatasetReader | None:
+    def _reuse(self, key: _Identity) -> DatasetReader | None:
         with self._lock:
             for position in range(len(self._idle) - 1, -1, -1):
                 if self._idle[position][0] == key:
                     return self._idle.pop(position)[1]
         return None
 
-    def _keep(self, key: tuple[Path, int, int], dataset: DatasetReader) -> None:
+    def _keep(self, key: _Identity, dataset: DatasetReader) -> None:
         with self._lock:
             self._idle.append((key, dataset))
             surplus = self._idle.pop(0)[1] if len(self._idle) > self._max_idle else None
@@ -113,14 +118,19 @@ def read_stored(handles: Handles, piece: Piece, target: GeoBox) -> NDArray[np.in
         return _warped(dataset, piece, target)
 
 
-def _close(idle: list[tuple[tuple[Path, int, int], DatasetReader]]) -> None:
+def _close(idle: list[tuple[_Identity, DatasetReader]]) -> None:
     while idle:
         idle.pop()[1].close()
 
 
+def _identity(path: Path) -> _Identity:
+    facts = path.stat()
+    return path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
 def _open(path: Path) -> DatasetReader:
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-        return rasterio.open(path)
+        return rasterio.open(path, num_threads=_DECODERS)
 
 
 def _place(source: GeoBox, target: GeoBox) -> tuple[float, float, float, float]:

@@ -92,10 +92,10 @@ def test_answers_of_one_kind_differ_in_their_place_and_cells_only() -> None:
     values = np.arange(600, dtype=np.int16).reshape(1, 20, 30)
     for shift in (0, 20):
         box = GeoBox((20, 30), Affine(20, 0, 4e6 + shift, 0, -20, 3e6), "EPSG:3035")
-        with MemoryFile(geotiff_bytes(values + shift, box, _bands(1), nodata=-1, tags=_TAGS)) as memory:
-            with memory.open() as dataset:
-                assert dataset.transform == box.affine
-                np.testing.assert_array_equal(dataset.read(), values + shift)
+        content = geotiff_bytes(values + shift, box, _bands(1), nodata=-1, tags=_TAGS)
+        with MemoryFile(content) as memory, memory.open() as dataset:
+            assert dataset.transform == box.affine
+            np.testing.assert_array_equal(dataset.read(), values + shift)
 
 
 @pytest.mark.parametrize(("categorical", "middle"), [(True, {0, 9}), (False, set(range(10)))])
