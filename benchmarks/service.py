@@ -1,19 +1,23 @@
 """Speed of the service's answers in one run: ``python benchmarks/service.py``.
 
-On a made-up map of one Sentinel-2 tile (10 980 px) in EPSG:3035, each through the application that clients ask, in one
-process and one connection, so that times of answers and of their parts compare:
+On a made-up map of one Sentinel-2 tile (10 980 px) in EPSG:3035, each through the service as ``cup4soil serve`` starts
+it, with one web process and one connection, so that times of answers and of their parts compare:
 
 - a coverage window of 512 x 512 cells against a bare rasterio read of the same window with encoding as GeoTIFF, and
-  against pygeoapi's own rasterio provider (both through HTTP);
+  against pygeoapi's own rasterio provider through HTTP, both asked for the same box: in degrees, as clients do that
+  know no more than ``bbox``, and along the axes of the grid, which spares pygeoapi a transformation. pygeoapi's
+  answer is not compressed and says nothing of the values;
 - the whole tile scaled to 512 x 512;
 - a point with all layers;
 - map tiles of WebMercatorQuad and of EuropeanETRS89_LAEAQuad, by zoom, and the processor time of their drawing alone,
   which a busy machine does not change much.
 
-Medians are printed with the bounds that are aimed at.
+Medians are printed with the bounds that are aimed at, for windows also the processor time that a server takes, and
+where that goes: what decoding the tiles under a window takes, no service can save that has not seen them before.
 """
 
 import argparse
+import multiprocessing
 import random
 import statistics
 import sys
@@ -28,33 +32,39 @@ import httpx
 import numpy as np
 import pyproj
 import rasterio
-import uvicorn
 from affine import Affine
-from fastapi import FastAPI
 from odc.geo.geobox import GeoBox
+from psutil import Process
 from rasterio.io import MemoryFile
 from rasterio.windows import Window as RasterioWindow
 
 from cup4soil.grids import Window
 from cup4soil.products import Algorithm, Band, Extent, Layer, Period, ProductRecord, product_id
+from cup4soil.rasters.coverage import Piece, read_stored
 from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
-from processors.coverage_router import coverage_router
-from processors.edr_router import edr_router
+from processors.coverage_catalog import CoverageCatalog
+from processors.coverage_formats import geotiff
+from processors.coverage_grid import Limits, answer_grid
+from processors.coverage_query import parse_query
+from processors.coverage_reader import CoverageReader
 from processors.map_maker import Look, MapMaker
 from processors.map_pictures import PNG
-from processors.maps import map_router
 from processors.tile_matrices import EUROPEAN, SETS, WEB_MERCATOR, code_of, origin, tile_grid
 from stac_catalog.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
 from coverages import _serve_pygeoapi, _server
+from serving import serving
 
 _COLLECTION = "soc-0-20cm"
 _SIZE, _CELL_M = 10_980, 20
 _LEFT, _TOP = 4_400_000, 3_400_000
 _WINDOW = 512
 _LAYERS = ("mean", "q05", "q50", "q95", "uncertainty", "di")
+type Corners = Sequence[tuple[int, int]]
+type Work = Callable[[int], object]
+type Ask = Callable[..., bytes]
 _ZOOMS = {WEB_MERCATOR: (8, 10, 12, 14), EUROPEAN: (6, 8, 10)}
 
 
@@ -98,12 +108,31 @@ def _written(root: Path, name: str, grid: GeoBox, values: np.ndarray) -> Layer:
     return writer.layer
 
 
-def _serve_ours(store: Path, port: int) -> None:
-    app, opened = FastAPI(), Store.open(store, Settings(), create=False)
-    app.include_router(coverage_router(opened, Settings()))
-    app.include_router(edr_router(opened, Settings()))
-    app.include_router(map_router(opened, root=f"http://127.0.0.1:{port}"))
-    uvicorn.run(app, port=port, log_level="critical")
+def _shares(store: Path, corners: Corners) -> dict[str, float]:
+    """Milliseconds of processor time that the parts of an answer take, medians; tiles are decoded anew each time."""
+    reader = CoverageReader(CoverageCatalog(Store.open(store, Settings(), create=False)), Limits())
+    spent: dict[str, list[float]] = {}
+    clock = time.process_time
+
+    def part[T](name: str, work: Callable[[], T]) -> T:
+        start = clock()
+        result = work()
+        spent.setdefault(name, []).append(1e3 * (clock() - start))
+        return result
+
+    for row, col in corners:
+        left, top, edge = _LEFT + col * _CELL_M, _TOP - row * _CELL_M, _WINDOW * _CELL_M
+        pairs = [("subset", f"E({left}:{left + edge}),N({top - edge}:{top})"), ("properties", "mean")]
+        query = part("reading the query", lambda pairs=pairs: parse_query(pairs))
+        coverage = reader.catalog.coverage(_COLLECTION)
+        grid = part("its grid", lambda query=query, cover=coverage: answer_grid(cover, query, 1, 10**9))
+        name = next(iter(coverage.items)).places["mean"]
+        piece = Piece(name.path, coverage.grid, (1,), name.field.nodata)
+        part("decoding the tiles", lambda piece=piece, grid=grid: read_stored(reader.handles, piece, grid))
+        answer = part("laying out the cells", lambda query=query: reader.read(_COLLECTION, query))
+        part("encoding", lambda answer=answer: geotiff(answer))
+    reader.close()
+    return {name: statistics.median(times[3:]) for name, times in spent.items()}
 
 
 def _times(work: Callable[[int], object], count: int) -> list[float]:
@@ -128,9 +157,9 @@ def _corners(size: int, cells: int) -> list[tuple[int, int]]:
     return [(places.randrange(size - cells), places.randrange(size - cells)) for _ in range(1000)]
 
 
-def _bare(raster: Path, size: int) -> Callable[[int], object]:
+def _bare(raster: Path, corners: Corners) -> Work:
     """Read a window from an open file and write it as a GeoTIFF in memory."""
-    dataset, corners = rasterio.open(raster), _corners(size, _WINDOW)
+    dataset = rasterio.open(raster)
 
     def read(turn: int) -> bytes:
         row, col = corners[turn]
@@ -173,28 +202,27 @@ def _client(address: str) -> Iterator[Callable[..., bytes]]:
         yield ask
 
 
-def _window_of(ask: Callable[..., bytes], size: int, path: str) -> Callable[[int], object]:
-    corners = _corners(size, _WINDOW)
+def _window_of(ask: Callable[..., bytes], path: str, x: str, y: str, corners: Corners, **more: str) -> Work:
+    """Windows along the axes of the grid, by the names that a server has for them."""
 
     def work(turn: int) -> bytes:
         row, col = corners[turn]
-        left, top = _LEFT + col * _CELL_M, _TOP - row * _CELL_M
-        edge = _WINDOW * _CELL_M
-        subset = f"E({left}:{left + edge}),N({top - edge}:{top})"
-        return ask(path, subset=subset, properties="mean", f="GTiff")
+        left, top, edge = _LEFT + col * _CELL_M, _TOP - row * _CELL_M, _WINDOW * _CELL_M
+        subset = f"{x}({left}:{left + edge}),{y}({top - edge}:{top})"
+        return ask(path, subset=subset, f="GTiff", **more)
 
     return work
 
 
-def _lonlat_of(ask: Callable[..., bytes], size: int, path: str) -> Callable[[int], object]:
-    """pygeoapi takes boxes in degrees here: about as many cells."""
-    corners, to_degrees = _corners(size, _WINDOW), pyproj.Transformer.from_crs(3035, 4326, always_xy=True)
+def _lonlat_of(ask: Callable[..., bytes], path: str, corners: Corners, **more: str) -> Work:
+    """The same in degrees: about as many cells."""
+    to_degrees = pyproj.Transformer.from_crs(3035, 4326, always_xy=True)
 
     def work(turn: int) -> bytes:
         row, col = corners[turn]
         left, top, edge = _LEFT + col * _CELL_M, _TOP - row * _CELL_M, _WINDOW * _CELL_M
         (west, east), (south, north) = to_degrees.transform([left, left + edge], [top - edge, top])
-        return ask(path, bbox=f"{west},{south},{east},{north}", f="GTiff")
+        return ask(path, bbox=f"{west},{south},{east},{north}", f="GTiff", **more)
 
     return work
 
@@ -253,37 +281,76 @@ def _line(name: str, times: list[float], said: str = "") -> float:
     return median
 
 
+def _processor_ms(process: Process, work: Work, turns: range) -> float:
+    """Mean processor time that one answer takes a server."""
+
+    def spent() -> float:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+
+    start = spent()
+    for turn in turns:
+        work(turn)
+    return 1e3 * (spent() - start) / len(turns)
+
+
+def _windows(raster: Path, size: int, count: int, ours: tuple[Ask, Process], theirs: tuple[Ask, Process]) -> None:
+    """Times of windows, each server asked for the same places, which nobody has asked for before."""
+    corners = _corners(size, _WINDOW)
+    here, there = f"/ogc/collections/{_COLLECTION}/coverage", f"/collections/{_COLLECTION}/coverage"
+    mean = {"properties": "mean"}
+    # Each row has places of its own: what one has read is no help to the next.
+    apart = [corners[step * 200 : step * 200 + 200] for step in range(3)]
+    works = {
+        "rasterio and encoding": (_bare(raster, apart[0]), Process()),
+        "service, axes of the grid": (_window_of(ours[0], here, "E", "N", apart[1], **mean), ours[1]),
+        "service, degrees": (_lonlat_of(ours[0], here, apart[2], **mean), ours[1]),
+        "pygeoapi, axes of the grid": (_window_of(theirs[0], there, "x", "y", apart[1]), theirs[1]),
+        "pygeoapi, degrees": (_lonlat_of(theirs[0], there, apart[2]), theirs[1]),
+    }
+    measured = _in_turns([work for work, _ in works.values()], count)
+    found, processor = {}, {}
+    for (name, (work, process)), times in zip(works.items(), measured, strict=True):
+        processor[name] = _processor_ms(process, work, range(3 + count, 3 + 2 * count))
+        found[name] = _line(f"window 512 x 512: {name}", times, f"processor {processor[name]:.1f} ms")
+    for said, each in (("time", found), ("processor time", processor)):
+        bare, axes, degrees, their_axes, their_degrees = each.values()
+        print(
+            f"{said}: x {axes / bare:.2f} of the bare read (aim: at most 2); pygeoapi takes "
+            f"x {their_degrees / degrees:.1f} in degrees (aim: 8), x {their_axes / axes:.1f} along the axes"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--requests", type=int, default=40)
+    parser.add_argument("--requests", type=int, default=40, help="at most 90")
     parser.add_argument("--size", type=int, default=_SIZE, help="edge of the map in cells")
     arguments = parser.parse_args()
-    count, size = arguments.requests, arguments.size
+    count, size = min(90, arguments.requests), arguments.size
     coverage = f"/ogc/collections/{_COLLECTION}/coverage"
     with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "store"
         raster = _fill(Path(folder), size)
         print(f"{'ms':52}{'median':>10}{'worst':>10}")
         with (
-            _server(_serve_ours, Path(folder) / "store") as address,
             _server(_serve_pygeoapi, raster) as other,
-            _client(address) as ask,
+            serving(store, "--no-worker", settings={"CUP4SOIL_LOG_LEVEL": "warning"}) as server,
+            _client(server.url) as ask,
             _client(other) as ask_other,
         ):
-            theirs_work = _lonlat_of(ask_other, size, f"/collections/{_COLLECTION}/coverage")
-            works = (_bare(raster, size), _window_of(ask, size, coverage), theirs_work)
-            names = ("rasterio and encoding", "service", "pygeoapi's rasterio provider")
-            measured = zip(names, _in_turns(works, count), strict=True)
-            bare, ours, theirs = (_line(f"window 512 x 512: {name}", times) for name, times in measured)
+            peer = Process(multiprocessing.active_children()[0].pid)
+            _windows(raster, size, count, (ask, Process(server.pid)), (ask_other, peer))
+            for name, share in _shares(store, _corners(size, _WINDOW)[600 : 600 + count]).items():
+                print(f"of a window's processor time: {name:30}{share:7.2f} ms")
             scaled = {"scale-size": "E(512),N(512)", "properties": "mean", "f": "GTiff"}
             _line("whole tile scaled to 512 x 512", _times(lambda _: ask(coverage, **scaled), count), "aim: 100 ms")
             _line(f"point with {len(_LAYERS)} layers", _times(_point_of(ask, size), count), "aim: 50 ms")
             for name, zooms in _ZOOMS.items():
                 for zoom in zooms:
                     times = _times(_tiles_of(ask, size, name, zoom), count)
-                    alone = _drawn(Path(folder) / "store", size, name, zoom, count)
+                    alone = _drawn(store, size, name, zoom, count)
                     rate = f"{1e3 / statistics.mean(times):.0f}/s, one core draws {alone:.0f}/s; aim: 30"
                     _line(f"tile of {name}, zoom {zoom}", times, rate)
-    print(f"window: x {ours / bare:.2f} of the bare read (aim: at most 2), pygeoapi's x {theirs / ours:.1f} (aim: 8)")
 
 
 if __name__ == "__main__":

@@ -121,16 +121,15 @@ def _most_handles() -> int:
     return _MOST if soft == resource.RLIM_INFINITY else max(16, min(_MOST, int(soft * _SHARE)))
 
 
-POOL = HandlePool(_most_handles(), POOL_BYTES)
-atexit.register(POOL.close)
-if "GDAL_CACHEMAX" not in os.environ:
-    set_gdal_config("GDAL_CACHEMAX", _CACHE_BYTES)
-
-
 def keep_decoded(most_bytes: int) -> None:
     """Let GDAL keep so much of decoded tiles, for the whole process: a service meets the same ones again."""
     set_gdal_config("GDAL_CACHEMAX", most_bytes)
 
+
+POOL = HandlePool(_most_handles(), POOL_BYTES)
+atexit.register(POOL.close)
+if "GDAL_CACHEMAX" not in os.environ:
+    set_gdal_config("GDAL_CACHEMAX", _CACHE_BYTES)
 
 # A process that was forked must not use the descriptors of its parent.
 os.register_at_fork(after_in_child=lambda: POOL.__init__(_most_handles(), POOL_BYTES))  # type: ignore[misc]
