@@ -33,15 +33,27 @@ def staged(target: Path) -> Iterator[Path]:
         sweep(target.parent)
         if occupied(target):
             raise StoreError(f"{target} exists already", "choose another folder or remove it")
-        folder = target.parent / f"{_PREFIX}{uuid4().hex}"
+    with unfinished(target.parent) as folder, writing(target):
+        yield folder
+        _persist(folder)
+        folder.rename(target)
+        _persist(target.parent)
+
+
+@contextmanager
+def unfinished(parent: Path) -> Iterator[Path]:
+    """A temporary folder in ``parent``, removed when the context is left, or swept after a kill.
+
+    Raises:
+        StoreError: when it cannot be made.
+    """
+    with writing(parent):
+        folder = parent / f"{_PREFIX}{uuid4().hex}"
         lock = _hold(_lock_of(folder))
     try:
-        with writing(target):
+        with writing(parent):
             folder.mkdir()
-            yield folder
-            _persist(folder)
-            folder.rename(target)
-            _persist(target.parent)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         _lock_of(folder).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from cup4soil.errors import InvalidInput, NotFound, StoreError
 from cup4soil.products import read_record
 from cup4soil.settings import Settings
 from processors.coverages import Coverage, Interval, Item, choose, choose_all, periods
+from stac_catalog.listing import listed_items
 from stac_catalog.store import Store
 from stac_catalog.visibility import is_hidden, visible
 
@@ -141,7 +142,7 @@ class CoverageCatalog:
         document = _document(path)
         if not any("bands" in asset for asset in document.get("item_assets", {}).values()):
             return None
-        items = tuple(Path(link["href"]).parent.name for link in document["links"] if link["rel"] == "item")
+        items = tuple(listed_items(self.store.catalog_path.parent, name))
         return Collection(name, document, items, signature)
 
 

@@ -12,7 +12,6 @@ from cup4soil import __version__
 from cup4soil.errors import Cup4soilError, StoreError
 from processors.jobs.queue import Backlog, Queue
 from service.settings import ServiceSettings
-from stac_catalog.listing import listing
 from stac_catalog.store import Store
 
 _MIB = 2**20
@@ -28,7 +27,7 @@ def health_router(store: Store, settings: ServiceSettings) -> APIRouter:
     @router.get("/health", summary="Whether the service is well")
     def health() -> JSONResponse:
         checks = _checks(store, queue, settings)
-        products = {name: len(items) for name, items in listing(store).items()} if checks["store"] == "ok" else {}
+        products = store.counts() if checks["store"] == "ok" else {}
         body = {"status": _status(checks), "version": __version__, "products": products, "checks": checks}
         return JSONResponse(body)
 

@@ -17,7 +17,6 @@ from processors.jobs.queue import FINAL, Queue
 from service.problems import problem
 from service.running import MULTIPROCESS
 from service.settings import ServiceSettings
-from stac_catalog.listing import listing
 from stac_catalog.store import Store
 
 _REGISTRY = CollectorRegistry()
@@ -77,8 +76,8 @@ class _State(Collector):
             "cup4soil_job_oldest_waiting_seconds", "How long the oldest waiting job has waited (s).", backlog.waiting_s
         )
         products = GaugeMetricFamily("cup4soil_products", "Products by collection.", labels=("collection",))
-        for name, items in listing(self._store).items():
-            products.add_metric((name,), len(items))
+        for name, count in self._store.counts().items():
+            products.add_metric((name,), count)
         yield products
 
 

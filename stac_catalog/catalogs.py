@@ -1,7 +1,10 @@
 """Collections and the root catalog, made from what their items say."""
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +14,7 @@ from cup4soil.products import COG_MEDIA_TYPE, Layer, ProductKind, ProductRecord,
 from cup4soil.properties import property_codes, soil_property
 from cup4soil.settings import Settings
 from stac_catalog.assets import layer_fields, metres_per_cell, own_assets
+from stac_catalog.pages import page_file, page_title
 from stac_catalog.stac import declared_extensions, licence_link, providers
 
 CATALOG_ID = "cup4soil"
@@ -54,19 +58,14 @@ _DESCRIPTIONS: dict[ProductKind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What a collection needs to know of one of its items."""
+class Facts:
+    """What many items of a collection have in common: all that its document says of them but place, time and name."""
 
-    id: str
-    title: str
     kind: ProductKind
     property_code: str | None
     depth: str | None
     licence: str
     keywords: tuple[str, ...]
-    bbox: tuple[float, float, float, float]
-    start: datetime
-    end: datetime
     crs: str | None
     resolution: float | None  # in metres
     simulated: bool
@@ -74,53 +73,133 @@ class Entry:
     layers: tuple[Layer, ...]
 
     @classmethod
-    def of(cls, record: ProductRecord) -> "Entry":
-        """Entry of a product's record."""
-        extent = record.extent
+    def of(cls, record: ProductRecord) -> "Facts":
+        """Facts of a product's record."""
         return cls(
-            id=record.id,
-            title=record.title,
             kind=record.kind,
             property_code=record.property_code,
             depth=record.depth,
             licence=record.licence,
             keywords=record.keywords,
-            bbox=extent.bbox,
-            start=record.period.start,
-            end=record.period.end,
-            crs=extent.crs,
-            resolution=metres_per_cell(extent),
+            crs=record.extent.crs,
+            resolution=metres_per_cell(record.extent),
             simulated=record.simulated,
             verdict=record.verdict,
             layers=tuple(layer.model_copy(update={"statistics": None}) for layer in record.layers),
         )
 
+    @property
+    def text(self) -> str:
+        """As JSON, the same for equal facts."""
+        fields = {each.name: getattr(self, each.name) for each in dataclass_fields(self)}
+        return json.dumps(fields | {"layers": [layer.model_dump(mode="json") for layer in self.layers]})
 
-def collection_dict(collection_id: str, entries: Sequence[Entry], settings: Settings) -> dict[str, Any]:
-    """The STAC collection of ``entries``, at least one, as it stands beside the folders of its items."""
-    ordered = sorted(entries, key=lambda entry: entry.id)
-    licences = {entry.licence for entry in ordered}
+    @classmethod
+    def from_text(cls, text: str) -> "Facts":
+        """The facts that :attr:`text` gave."""
+        fields = json.loads(text)
+        layers = tuple(Layer.model_validate(layer) for layer in fields["layers"])
+        return cls(**fields | {"keywords": tuple(fields["keywords"]), "layers": layers})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a collection needs to know of one of its items."""
+
+    id: str
+    title: str
+    bbox: tuple[float, float, float, float]
+    start: datetime
+    end: datetime
+    facts: Facts
+
+    @classmethod
+    def of(cls, record: ProductRecord) -> "Entry":
+        """Entry of a product's record."""
+        return cls(
+            record.id, record.title, record.extent.bbox, record.period.start, record.period.end, Facts.of(record)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a collection says of all its items, at least one; ``facts`` are distinct, each with its number of items."""
+
+    bbox: tuple[float, float, float, float]
+    start: datetime
+    end: datetime
+    facts: tuple[tuple[Facts, int], ...]
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> "Overview":
+        """Overview of entries at hand."""
+        counts = Counter(entry.facts.text for entry in entries)
+        west, south, east, north = zip(*(entry.bbox for entry in entries), strict=True)
+        return cls(
+            bbox=(min(west), min(south), max(east), max(north)),
+            start=min(entry.start for entry in entries),
+            end=max(entry.end for entry in entries),
+            facts=tuple((Facts.from_text(text), counts[text]) for text in sorted(counts)),
+        )
+
+    @property
+    def kinds(self) -> tuple[Facts, ...]:
+        """The distinct facts."""
+        return tuple(facts for facts, _ in self.facts)
+
+
+def collection_dict(
+    collection_id: str, overview: Overview, members: Iterable[pystac.Link], settings: Settings
+) -> dict[str, Any]:
+    """The STAC collection as it stands beside the folders of its items; ``members`` lead to them or to its pages."""
+    kinds = overview.kinds
+    licences = {facts.licence for facts in kinds}
     licence = licences.pop() if len(licences) == 1 else "other"
     collection = pystac.Collection(
         id=collection_id,
-        title=_title(ordered),
-        description=_description(ordered),
-        extent=_extent(ordered),
+        title=_title(kinds[0]),
+        description=_description(overview),
+        extent=_extent(overview),
         license=licence,
-        keywords=_distinct(word for entry in ordered for word in entry.keywords),
-        summaries=pystac.Summaries(_summaries(ordered)),
-        extra_fields={"item_assets": _item_assets(ordered)},
+        keywords=_distinct(word for facts in kinds for word in facts.keywords),
+        summaries=pystac.Summaries(_summaries(kinds)),
+        extra_fields={"item_assets": _item_assets(kinds)},
     )
     collection.providers = [pystac.Provider.from_dict(provider) for provider in providers(settings)]
     collection.links = [
         pystac.Link("root", f"../{CATALOG_FILE}", pystac.MediaType.JSON),
         pystac.Link("parent", f"../{CATALOG_FILE}", pystac.MediaType.JSON),
         *licence_link(licence),
-        *(pystac.Link("item", f"./{e.id}/{e.id}.json", pystac.MediaType.GEOJSON, e.title) for e in ordered),
+        *members,
     ]
     fields = {field for asset in collection.extra_fields["item_assets"].values() for field in _field_names(asset)}
     collection.stac_extensions = declared_extensions(fields)
     return collection.to_dict(include_self_link=False, transform_hrefs=False)
+
+
+def item_link(item: str, title: str) -> pystac.Link:
+    """Link to an item, from its collection or a page of it."""
+    return pystac.Link("item", f"./{item}/{item}.json", pystac.MediaType.GEOJSON, title)
+
+
+def page_link(key: str) -> pystac.Link:
+    """Link of a collection to one of its pages."""
+    return pystac.Link("child", f"./{page_file(key)}", pystac.MediaType.JSON, page_title(key))
+
+
+def page_dict(collection_id: str, key: str, members: Iterable[pystac.Link]) -> dict[str, Any]:
+    """One page of a large collection: a catalog beside the collection's document."""
+    page = pystac.Catalog(
+        id=f"{collection_id}-{key}",
+        title=page_title(key),
+        description=f"Items of the collection {collection_id} whose period begins in {page_title(key)}.",
+    )
+    page.links = [
+        pystac.Link("root", f"../{CATALOG_FILE}", pystac.MediaType.JSON),
+        pystac.Link("parent", f"./{COLLECTION_FILE}", pystac.MediaType.JSON),
+        *members,
+    ]
+    return page.to_dict(include_self_link=False, transform_hrefs=False)
 
 
 def catalog_dict(collections: Iterable[tuple[str, str]], settings: Settings) -> dict[str, Any]:
@@ -140,8 +219,7 @@ def catalog_dict(collections: Iterable[tuple[str, str]], settings: Settings) -> 
     return catalog.to_dict(include_self_link=False, transform_hrefs=False)
 
 
-def _title(entries: Sequence[Entry]) -> str:
-    first = entries[0]
+def _title(first: Facts) -> str:
     if first.kind != "soil-map" or first.property_code is None:
         return _TITLES[first.kind]
     known = first.property_code in property_codes()
@@ -149,45 +227,44 @@ def _title(entries: Sequence[Entry]) -> str:
     return f"{title}, {first.depth.removesuffix('cm')} cm" if first.depth else title
 
 
-def _description(entries: Sequence[Entry]) -> str:
-    simulated = sum(entry.simulated for entry in entries)
-    unskilled = sum(entry.verdict == "no-skill" for entry in entries)
-    notes = [_DESCRIPTIONS[entries[0].kind]]
+def _description(overview: Overview) -> str:
+    count = sum(number for _, number in overview.facts)
+    simulated = sum(number for facts, number in overview.facts if facts.simulated)
+    unskilled = sum(number for facts, number in overview.facts if facts.verdict == "no-skill")
+    notes = [_DESCRIPTIONS[overview.kinds[0].kind]]
     if simulated:
-        notes.append(f"{_which(simulated, entries)} made from simulated input and do not describe a real place.")
+        notes.append(f"{_which(simulated, count)} made from simulated input and do not describe a real place.")
     if unskilled:
-        notes.append(f"{_which(unskilled, entries)} without skill shown in spatial validation.")
+        notes.append(f"{_which(unskilled, count)} without skill shown in spatial validation.")
     return " ".join(notes)
 
 
-def _which(count: int, entries: Sequence[Entry]) -> str:
-    return "The items are" if count == len(entries) else "Some of the items, marked as such, are"
+def _which(some: int, count: int) -> str:
+    return "The items are" if some == count else "Some of the items, marked as such, are"
 
 
-def _extent(entries: Sequence[Entry]) -> pystac.Extent:
-    west, south, east, north = zip(*(entry.bbox for entry in entries), strict=True)
-    box: list[float | int] = [min(west), min(south), max(east), max(north)]
-    interval = [min(entry.start for entry in entries), max(entry.end for entry in entries)]
-    return pystac.Extent(pystac.SpatialExtent([box]), pystac.TemporalExtent([[*interval]]))
+def _extent(overview: Overview) -> pystac.Extent:
+    box: list[float | int] = [*overview.bbox]
+    return pystac.Extent(pystac.SpatialExtent([box]), pystac.TemporalExtent([[overview.start, overview.end]]))
 
 
-def _summaries(entries: Sequence[Entry]) -> dict[str, Any]:
+def _summaries(kinds: Sequence[Facts]) -> dict[str, Any]:
     summaries = {
-        "gsd": _distinct(entry.resolution for entry in entries),
-        "proj:code": _distinct(entry.crs for entry in entries if entry.crs and entry.crs.startswith("EPSG:")),
-        "cup4soil:kind": _distinct(entry.kind for entry in entries),
-        "cup4soil:property": _distinct(entry.property_code for entry in entries),
-        "cup4soil:depth": _distinct(entry.depth for entry in entries),
-        "cup4soil:simulated": _distinct(entry.simulated for entry in entries),
-        "cup4soil:verdict": _distinct(entry.verdict for entry in entries),
+        "gsd": _distinct(facts.resolution for facts in kinds),
+        "proj:code": _distinct(facts.crs for facts in kinds if facts.crs and facts.crs.startswith("EPSG:")),
+        "cup4soil:kind": _distinct(facts.kind for facts in kinds),
+        "cup4soil:property": _distinct(facts.property_code for facts in kinds),
+        "cup4soil:depth": _distinct(facts.depth for facts in kinds),
+        "cup4soil:simulated": _distinct(facts.simulated for facts in kinds),
+        "cup4soil:verdict": _distinct(facts.verdict for facts in kinds),
     }
     return {name: values for name, values in summaries.items() if values}
 
 
-def _item_assets(entries: Sequence[Entry]) -> dict[str, Any]:
+def _item_assets(kinds: Sequence[Facts]) -> dict[str, Any]:
     """What the items' assets of one name have in common: fields in which they differ are left out."""
     assets: dict[str, Any] = {}
-    for layer in (layer for entry in entries for layer in entry.layers):
+    for layer in (layer for facts in kinds for layer in facts.layers):
         about = {
             "type": COG_MEDIA_TYPE,
             "title": layer.title,

@@ -1,30 +1,73 @@
-"""What a store holds, read in one walk: for those who need the items of all collections at once."""
+"""What the documents of a static catalog list, read without opening a store."""
 
-import os
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
-from stac_catalog.store import Store
+from cup4soil.errors import StoreError
+from stac_catalog.catalogs import CATALOG_FILE, COLLECTION_FILE
+from stac_catalog.pages import is_page_file
 
-
-def listing(store: Store) -> dict[str, list[str]]:
-    """Ids of the products of each collection that has any, both in alphabetical order."""
-    found = {name: list(_items(store, name)) for name in sorted(_folders(str(store.catalog_path.parent)))}
-    return {name: items for name, items in found.items() if items}
-
-
-def items_of(store: Store, collection: str) -> list[str]:
-    """Ids of the products of one collection; none where there is no such collection."""
-    return list(_items(store, collection)) if collection in _folders(str(store.catalog_path.parent)) else []
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_HINT: Final = "run cup4soil catalog build"
 
 
-def _items(store: Store, collection: str) -> Iterator[str]:
-    names = _folders(str(store.catalog_path.parent / collection))
-    return (name for name in sorted(names) if store.find(collection, name) is not None)
+def is_name(name: str) -> bool:
+    """True for what may be the id, and the folder, of a collection or an item."""
+    return _NAME.fullmatch(name) is not None and not name.endswith(".json")
 
 
-def _folders(path: str) -> set[str]:
+def listed_collections(catalog: Path) -> list[str]:
+    """Ids of the collections that the catalog in the folder ``catalog`` lists, in its order.
+
+    Raises:
+        StoreError: when its file is missing or damaged.
+    """
+    return _folders(read_document(catalog / CATALOG_FILE), "child")
+
+
+def listed_items(catalog: Path, collection: str) -> Iterator[str]:
+    """Ids of the items that a collection lists, in its document or in pages beside it. One page is held at a time.
+
+    Raises:
+        StoreError: when one of these files is missing or damaged.
+    """
+    document = read_document(catalog / collection / COLLECTION_FILE)
+    yield from _folders(document, "item")
+    for page in listed_pages(document):
+        yield from _folders(read_document(catalog / collection / page), "item")
+
+
+def listed_pages(collection: Mapping[str, Any]) -> list[str]:
+    """Names of the files of the pages to which a collection's document leads; none where it lists its items itself."""
+    names = (PurePosixPath(href).name for href in _targets(collection, "child"))
+    return [name for name in names if is_page_file(name)]
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A document of the catalog.
+
+    Raises:
+        StoreError: when it is missing or no JSON object.
+    """
     try:
-        with os.scandir(path) as entries:
-            return {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
-    except FileNotFoundError:
-        return set()
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}", _HINT) from error
+    if not isinstance(document, dict):
+        raise StoreError(f"{path} is no STAC document", _HINT)
+    return document
+
+
+def _folders(document: Mapping[str, Any], rel: str) -> list[str]:
+    """Names of the folders to which links of this relation lead."""
+    return [PurePosixPath(href).parent.name for href in _targets(document, rel)]
+
+
+def _targets(document: Mapping[str, Any], rel: str) -> list[str]:
+    try:
+        return [str(link["href"]) for link in document["links"] if link["rel"] == rel]
+    except (LookupError, TypeError) as error:
+        raise StoreError(f"the catalog's {document.get('id')} is damaged: {error}", _HINT) from error

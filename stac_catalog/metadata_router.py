@@ -18,7 +18,6 @@ from stac_catalog.dcat import dataset_node, dcat_catalog
 from stac_catalog.extensions import CUP4SOIL, extension_schemas
 from stac_catalog.iso_service import Served, service_record
 from stac_catalog.landing import landing_page
-from stac_catalog.listing import items_of, listing
 from stac_catalog.metadata import FORMS, Described, metadata, preferred_form
 from stac_catalog.places import PRODUCTS, Places
 from stac_catalog.rdf_xml import rdf_xml
@@ -135,7 +134,7 @@ class _Service:
 
     def sitemaps(self, request: Request) -> Response:
         root = self._places(request).root
-        counts = {name: len(items) for name, items in self._listing().items()}
+        counts = self._counts()
         parts = [f"{root}sitemap/{name}/{n}.xml" for name, count in counts.items() for n in range(1, _pages(count) + 1)]
         return Response(sitemap_index(parts), media_type="application/xml", headers=_FRESH)
 
@@ -180,12 +179,12 @@ class _Service:
         pages = {rel: described.places.page_of(collection, name) for rel, name in relations.items() if name is not None}
         return [*links, *(Link(address, rel, "text/html") for rel, address in pages.items())]
 
-    def _listing(self) -> dict[str, list[str]]:
-        found = listing(self._store)
+    def _counts(self) -> dict[str, int]:
+        found = self._store.counts()
         return {name: found[name] for name in visible(found)}
 
     def _names(self, collection: str) -> list[str]:
-        names = [] if is_hidden(collection) else items_of(self._store, collection)
+        names = [] if is_hidden(collection) else self._store.items(collection)
         if not names:
             raise NotFound(f"no collection {shown(collection)}", "see the catalog for what there is")
         return names
@@ -194,7 +193,7 @@ class _Service:
         documents = [json.loads(text) for text in self._backend.collections().values()]
         boxes = [box for each in documents for box in each["extent"]["spatial"]["bbox"]]
         return Served(
-            products=[(name, item) for name, items in self._listing().items() for item in items],
+            products=[(name, item) for name in self._counts() for item in self._store.items(name)],
             bbox=_union(boxes) if boxes else _WORLD,
             licences=sorted({str(each["license"]) for each in documents}),
             changed=datetime.fromtimestamp(self._store.catalog_path.stat().st_mtime, UTC).date(),

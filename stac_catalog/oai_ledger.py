@@ -14,9 +14,7 @@ from typing import Final
 
 from cup4soil.errors import StoreError, writing
 from stac_catalog.catalogs import COLLECTION_FILE
-from stac_catalog.files import locked
-from stac_catalog.listing import listing
-from stac_catalog.search_sync import signature
+from stac_catalog.files import locked, signature
 from stac_catalog.store import Store
 from stac_catalog.visibility import HIDDEN
 
@@ -149,8 +147,8 @@ class Ledger:
 
     def _present(self) -> Iterator[tuple[tuple[str, str], str]]:
         catalog = self._store.catalog_path.parent
-        for collection, names in listing(self._store).items():
-            for name in names:
+        for collection in self._store.collections():
+            for name in self._store.items(collection):
                 yield (collection, name), signature(catalog / collection / name / f"{name}.json")
 
     def _state(self) -> str:

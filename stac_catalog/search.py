@@ -14,7 +14,7 @@ from typing import Final
 
 from cup4soil.errors import StoreError, writing
 from stac_catalog.catalogs import CATALOG_FILE
-from stac_catalog.files import locked
+from stac_catalog.files import locked, signature
 from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_backend import Page, PropertySummary
 from stac_catalog.search_database import Connection, Database
@@ -23,7 +23,7 @@ from stac_catalog.search_query import Query, identity
 from stac_catalog.search_rows import Rows
 from stac_catalog.search_sql import count_statement, page_statement
 from stac_catalog.search_sql_aggregation import aggregated, aggregation_statement
-from stac_catalog.search_sync import Synchronisation, signature
+from stac_catalog.search_sync import Synchronisation
 from stac_catalog.search_values import Kind
 from stac_catalog.visibility import HIDDEN, is_hidden, visible
 

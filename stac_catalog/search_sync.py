@@ -10,6 +10,8 @@ import shapely
 
 from cup4soil.errors import InvalidInput, StoreError
 from stac_catalog.catalogs import CATALOG_FILE, COLLECTION_FILE
+from stac_catalog.files import signature
+from stac_catalog.listing import listed_items
 from stac_catalog.search_documents import Document, collection_document, item_document
 from stac_catalog.search_time import TIMES
 from stac_catalog.search_values import Kind, parse_instant
@@ -71,15 +73,6 @@ class Sink(Protocol):
         ...
 
 
-def signature(path: Path) -> str:
-    """What changes when the file is replaced by another; empty when there is none."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return ""
-    return f"{stat.st_ino}-{stat.st_mtime_ns}-{stat.st_size}"
-
-
 class Synchronisation:
     """One run, within one transaction of the sink, while nobody writes to the catalog."""
 
@@ -109,7 +102,7 @@ class Synchronisation:
         document = _read(self._catalog / name / COLLECTION_FILE)
         self._sink.put_collection(name, state, collection_document(document, self._folders))
         known = self._sink.items(name)
-        present = {item: signature(self._path(name, item)) for item in _targets(document, "item")}
+        present = {item: signature(self._path(name, item)) for item in listed_items(self._catalog, name)}
         changed = {item: state for item, state in present.items() if known.get(item) != state}
         self._sink.remove_items(name, [item for item in known if item not in present or item in changed])
         self._sink.put_items(self._entries(name, changed))

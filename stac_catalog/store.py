@@ -2,31 +2,30 @@
 
 import json
 import logging
-import math
 import os
-from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Self
 
-from cup4soil.errors import Cup4soilError, InvalidInput, NotFound, StoreError, writing
-from cup4soil.products import RECORD_FILE, ProductRecord, Source, read_record
+from cup4soil.errors import NotFound, StoreError, writing
+from cup4soil.products import ProductRecord, read_record
 from cup4soil.settings import Settings
-from cup4soil.staging import staged
-from stac_catalog.assets import METADATA_FILE, THUMBNAIL_FILE
-from stac_catalog.files import copy_synced, discard, locked, replace_all, sync_file, write_synced
-from stac_catalog.index import Index
-from stac_catalog.iso import iso_record
-from stac_catalog.lineage import LINEAGE_FILE, is_remote, lineage_document, local_path, published
+from cup4soil.staging import sweep, unfinished
+from stac_catalog.catalogs import Entry
+from stac_catalog.files import locked, replace_all, sync_files
+from stac_catalog.index import Arrival, Index
+from stac_catalog.item_folders import ItemFolders
+from stac_catalog.ledger import Ledger
 from stac_catalog.search import INDEX_FILE, SearchIndex
-from stac_catalog.stac import item_json, product_item
-from stac_catalog.thumbnail import thumbnail
 
 CATALOG_FOLDER = "catalog"
 _MARKER = "store.json"
 _FORMAT = {"format": "cup4soil-store", "version": 1}
 _LOCK = ".lock"
+_AT_ONCE = 500  # products of a batch that are listed together
 _LOG = logging.getLogger(__name__)
-_OWN_KEYS = {"metadata", "thumbnail"}
 
 
 class Store:
@@ -39,8 +38,8 @@ class Store:
 
     def __init__(self, root: Path, settings: Settings) -> None:
         self.root = root
-        self._settings = settings
         self._index = Index(root / CATALOG_FOLDER, settings)
+        self._folders = ItemFolders(root, root / CATALOG_FOLDER, settings)
         self._search = SearchIndex(root / INDEX_FILE)
 
     @classmethod
@@ -74,18 +73,24 @@ class Store:
         Raises:
             NotFound: when there is none.
         """
-        folder = self.find(collection, product_id)
-        if folder is None:
-            raise NotFound(f"no item {collection}/{product_id} in {self.root}", "see the catalog for what there is")
-        return read_record(folder)
+        return read_record(self._folder_of(collection, product_id))
+
+    @property
+    def ledger(self) -> Ledger:
+        """What has come, changed and gone, for those who follow."""
+        return self._index.ledger
 
     def collections(self) -> list[str]:
         """Ids of the collections that have items, in alphabetical order."""
-        return list(self._index.on_disk())
+        return list(self.counts())
+
+    def counts(self) -> dict[str, int]:
+        """Number of items of each collection that has any, by id in alphabetical order."""
+        return self._index.counts()
 
     def items(self, collection: str) -> list[str]:
         """Ids of a collection's items in alphabetical order; none for an unknown collection."""
-        return self._index.on_disk().get(collection, [])
+        return self._index.items(collection)
 
     def rebuild(self) -> None:
         """Write the index anew from the items, and remove what killed runs left behind.
@@ -106,56 +111,81 @@ class Store:
             InvalidInput: when the record cannot be published.
             StoreError: when the store cannot be written; the product is not in it then.
         """
-        target = self.root / CATALOG_FOLDER / record.collection / record.id
-        new = self.find(record.collection, record.id) is None
-        if new:
-            _check_record(record)
-            _check_files(record, folder)
-            self._add(record, folder, target)
-        self._list(target, drop=new)
+        if self.find(record.collection, record.id) is not None:
+            self._mend()
+            return self.root / CATALOG_FOLDER / record.collection / record.id
+        with self.batch() as batch:
+            return batch.register(record, folder)
+
+    @contextmanager
+    def batch(self) -> Iterator["Batch"]:
+        """Register many products, which are listed together: at the end, and in between when they are many.
+
+        Products are registered when the context is left, or :meth:`Batch.flush` was called; after an error those
+        since the last flush are not.
+
+        Raises:
+            StoreError: when the store cannot be written.
+        """
+        with ExitStack() as stack:
+            # Folders are begun one at a time: a sweep must not meet one that is not yet held.
+            with writing(self.root), locked(self.root / _LOCK):
+                sweep(self._index.folder)
+                part = stack.enter_context(unfinished(self._index.folder))
+            batch = Batch(self, self._folders, part)
+            yield batch
+            batch.flush()
+
+    def replace(self, record: ProductRecord, folder: Path) -> Path:
+        """Put a product in place of the one of its collection and id; returns its folder in the store.
+
+        Readers see the one or the other. ``folder`` may be the present one: files that stay take no room twice.
+
+        Raises:
+            NotFound: when there is no such item, or a file of the record is missing.
+            InvalidInput: when the record cannot be published.
+            StoreError: when the store cannot be written; the item is as it was then.
+        """
+        target = self._folder_of(record.collection, record.id)
+        with ExitStack() as stack:
+            with writing(self.root), locked(self.root / _LOCK):
+                sweep(self._index.folder)
+                part = stack.enter_context(unfinished(self._index.folder)) / record.id
+            with writing(self.root):
+                self._folders.fill(record, folder, part, {})
+                sync_files([path for path in part.rglob("*") if path.is_file()])
+            with writing(self.root), locked(self.root / _LOCK):
+                self._index.replace(Arrival(record.collection, Entry.of(record), part))
         self._follow()
         return target
 
-    def _add(self, record: ProductRecord, folder: Path, target: Path) -> None:
-        try:
-            with ExitStack() as stack:
-                # Folders are begun one at a time: a sweep must not meet one that is not yet held.
-                with writing(self.root), locked(self.root / _LOCK):
-                    part = stack.enter_context(staged(target))
-                self._fill(record, folder, part)
-        except Cup4soilError:
-            # Another process may have been quicker with the same product.
-            if self.find(record.collection, record.id) is None:
-                _drop_empty(target.parent)
-                raise
+    def remove(self, collection: str, product_id: str) -> None:
+        """Take a product out of the store.
 
-    def _fill(self, record: ProductRecord, folder: Path, part: Path) -> None:
-        """Write everything of an item into ``part``, which will become its folder."""
-        for name in record.files:
-            copy_synced(folder / name, part / name)
-        shown = self._published(record)
-        sync_file(shown.write(part))
-        if not _has_lineage(record):
-            write_synced(part / LINEAGE_FILE, lineage_document(record))
-        picture = thumbnail(record, folder)
-        if picture is not None:
-            write_synced(part / THUMBNAIL_FILE, picture)
-        write_synced(part / METADATA_FILE, iso_record(shown, self._settings))
-        item = product_item(shown, part, self._settings, lambda source: source.href)
-        write_synced(part / f"{record.id}.json", item_json(item))
-
-    def _list(self, target: Path, *, drop: bool) -> None:
-        """Make the index true; a new item that cannot be listed is dropped again."""
+        Raises:
+            NotFound: when there is no such item.
+            StoreError: when the store cannot be written.
+        """
+        self._folder_of(collection, product_id)
         with writing(self.root), locked(self.root / _LOCK):
-            if self._index.is_true():
-                return
-            try:
-                self._index.update()
-            except StoreError:
-                if drop and target.name not in (self._index.listed() or {}).get(target.parent.name, []):
-                    discard(target)
-                    _drop_empty(target.parent)
-                raise
+            self._index.remove(collection, product_id)
+        self._follow()
+
+    def publish(self, arrivals: Sequence[Arrival]) -> None:
+        """List items that were filled; those that another process brought meanwhile are left as they are."""
+        with writing(self.root), locked(self.root / _LOCK):
+            new = [each for each in arrivals if self.find(each.collection, each.entry.id) is None]
+            if new:
+                self._index.add(new)
+            else:
+                self._index.mend()
+        self._follow()
+
+    def _folder_of(self, collection: str, product_id: str) -> Path:
+        folder = self.find(collection, product_id)
+        if folder is None:
+            raise NotFound(f"no item {collection}/{product_id} in {self.root}", "see the catalog for what there is")
+        return folder
 
     def _follow(self) -> None:
         """Let the search index, where a service has made one, take in what is new before anyone asks it."""
@@ -170,34 +200,50 @@ class Store:
             self._search.close()
 
     def _mend(self) -> None:
-        if not self._index.is_true():
-            self.rebuild()
+        """Mend the index; one that may not be written is read as it is, which lists only what is whole."""
+        if self._index.is_true() or not _is_writable(self.root / CATALOG_FOLDER):
+            return
+        with writing(self.root), locked(self.root / _LOCK):
+            self._index.mend()
 
-    def _published(self, record: ProductRecord) -> ProductRecord:
-        """The record with addresses anyone may see: of the web, or relative within the store."""
-        sources = tuple(published(source, self._href(source)) for source in record.sources)
-        return record.model_copy(update={"sources": sources})
 
-    def _href(self, source: Source) -> str | None:
-        if source.href is not None and is_remote(source.href):
-            return source.href
-        return self._own_product(source) or (self._own_file(source.href) if source.href else None)
+class Batch:
+    """Products on their way into a store; see :meth:`Store.batch`. Keeps few of them at a time."""
 
-    def _own_file(self, href: str) -> str | None:
-        """Address of a file inside the store, relative to any item's folder; None for one outside."""
-        path = local_path(href).absolute().resolve()
-        if not path.is_relative_to(self.root.resolve()) or not path.is_file():
-            return None
-        item = self._index.folder.resolve() / "collection" / "item"
-        return PurePosixPath(path.relative_to(item, walk_up=True)).as_posix()
+    def __init__(self, store: Store, folders: ItemFolders, part: Path) -> None:
+        self._store = store
+        self._folders = folders
+        self._part = part
+        self._arrivals: dict[tuple[str, str], Arrival] = {}
 
-    def _own_product(self, source: Source) -> str | None:
-        """Address of the item of the store that the source is; None when it is none."""
-        if source.role not in ("model", "samples", "composite", "covariate", "index", "threshold"):
-            return None
-        name = PurePosixPath(source.id).name
-        found = (each for each in self._index.folder.iterdir() if each.is_dir() and self.find(each.name, name))
-        return next((f"../../{each.name}/{name}/{name}.json" for each in sorted(found)), None)
+    def register(self, record: ProductRecord, folder: Path) -> Path:
+        """As :meth:`Store.register`; after an error of one product others may follow."""
+        key = (record.collection, record.id)
+        if key not in self._arrivals and self._store.find(*key) is None:
+            part = self._part / record.collection / record.id
+            try:
+                with writing(self._store.root):
+                    self._folders.fill(record, folder, part, {name: where for where, name in self._arrivals})
+            except BaseException:
+                shutil.rmtree(part, ignore_errors=True)
+                raise
+            self._arrivals[key] = Arrival(record.collection, Entry.of(record), part)
+        if len(self._arrivals) >= _AT_ONCE:
+            self.flush()
+        return self._store.root / CATALOG_FOLDER / record.collection / record.id
+
+    def flush(self) -> None:
+        """List what was registered since the last time.
+
+        Raises:
+            StoreError: when the store cannot be written; these products are not in it then.
+        """
+        if not self._arrivals:
+            return
+        arrivals, self._arrivals = list(self._arrivals.values()), {}
+        with writing(self._store.root):
+            sync_files([path for each in arrivals for path in each.part.rglob("*")])
+        self._store.publish(arrivals)
 
 
 def _prepare(root: Path, *, create: bool) -> None:
@@ -211,8 +257,12 @@ def _prepare(root: Path, *, create: bool) -> None:
     _check_marker(root / _MARKER)
     if not (root / CATALOG_FOLDER).is_dir():
         raise StoreError(f"the store {root} has lost its folder {CATALOG_FOLDER}", "restore it from a copy")
-    if create and not os.access(root / CATALOG_FOLDER, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+    if create and not _is_writable(root / CATALOG_FOLDER):
         raise StoreError(f"cannot write {root}: no permission to write", "choose a folder you may write to")
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _create(root: Path) -> None:
@@ -238,39 +288,3 @@ def _check_marker(path: Path) -> None:
         raise StoreError(f"{path} is damaged", "restore the store from a copy") from error
     if marker != _FORMAT:
         raise StoreError(f"{path.parent} is no store that this version reads", f"one with {json.dumps(_FORMAT)} is")
-
-
-def _check_record(record: ProductRecord) -> None:
-    """Refuse a record whose names collide or whose figures cannot be written."""
-    keys = [layer.name for layer in record.layers] + [document.name for document in record.documents]
-    if taken := _OWN_KEYS & set(keys):
-        raise InvalidInput(f"product {record.id} uses the name {taken.pop()!r}", "the register uses it: choose another")
-    for values in (keys, record.files):
-        if len(set(values)) < len(values):
-            raise InvalidInput(f"product {record.id} names a layer or a file twice", "give each its own name")
-    for measure in record.quality:
-        if not math.isfinite(measure.value):
-            raise InvalidInput(f"measure {measure.name!r} of {record.id} is {measure.value}", "leave it out")
-
-
-def _check_files(record: ProductRecord, folder: Path) -> None:
-    """Refuse a record whose files are missing, lie elsewhere, or take a name of the register's own."""
-    reserved = {RECORD_FILE, METADATA_FILE, THUMBNAIL_FILE, f"{record.id}.json"}
-    for name in map(PurePosixPath, record.files):
-        if name.is_absolute() or ".." in name.parts or str(name) in reserved or name.name.startswith("."):
-            raise InvalidInput(
-                f"product {record.id} has a file {str(name)!r}", "name files within the product's folder"
-            )
-        if not (folder / name).is_file():
-            raise NotFound(
-                f"product {record.id} has no file {name} in {folder}", "give the folder that holds its files"
-            )
-
-
-def _has_lineage(record: ProductRecord) -> bool:
-    return LINEAGE_FILE in record.files or any(document.name == "lineage" for document in record.documents)
-
-
-def _drop_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()

@@ -213,7 +213,8 @@ class _Check:
         """Items that lie in the folder although no link leads to them."""
         for folder in self._root.glob("*/*"):
             item = folder / f"{folder.name}.json"
-            if folder.is_dir() and not folder.name.startswith(".") and item not in self._seen:
+            hidden = folder.name.startswith(".") or folder.parent.name.startswith(".")
+            if folder.is_dir() and not hidden and item not in self._seen:
                 yield self._problem(folder, "is not listed in its collection; rebuild the catalog")
 
     def _pystac(self) -> Iterator[Problem]:

@@ -8,7 +8,6 @@ from cup4soil.errors import StoreError
 from cup4soil.settings import Settings
 from service.commands.options import json_option
 from service.console import show
-from stac_catalog.listing import listing
 from stac_catalog.store import Store
 from stac_catalog.validation import validate_catalog
 
@@ -27,7 +26,7 @@ def build(store: Path, as_json: bool) -> None:
     """Write the index of STORE anew from the products it holds."""
     opened = Store.open(store, Settings(), create=False)
     opened.rebuild()
-    show({name: f"{len(items)} products" for name, items in listing(opened).items()}, as_json=as_json)
+    show({name: f"{count} products" for name, count in opened.counts().items()}, as_json=as_json)
 
 
 @catalog.command()
@@ -45,7 +44,7 @@ def validate(store: Path, xsd: Path | None, as_json: bool) -> None:
     show(
         {
             "catalog": opened.catalog_path,
-            "items": sum(map(len, listing(opened).values())),
+            "items": sum(opened.counts().values()),
             "problems": len(problems),
         },
         as_json=as_json,

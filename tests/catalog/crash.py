@@ -1,7 +1,8 @@
 """Processes that register products and are killed; run as a program by test_faults.py.
 
 It forks, which the test process, with its threads, should not do: ``crash kill BASE PRODUCT STEPS``
-kills a registration before each of its first STEPS changes of the disk, one store for each;
+kills a registration before each of its first STEPS changes of the disk, one store for each; ``replace`` and
+``remove`` in place of ``kill`` do so with what they say;
 ``crash race BASE WORKERS PRODUCT...`` registers the same products in several processes at once.
 """
 
@@ -45,6 +46,18 @@ def register(root: Path, folder: Path) -> None:
     Store.open(root, SETTINGS).register(read_record(folder), folder)
 
 
+def replace(root: Path, folder: Path) -> None:
+    Store.open(root, SETTINGS).replace(read_record(folder), folder)
+
+
+def remove(root: Path, folder: Path) -> None:
+    record = read_record(folder)
+    Store.open(root, SETTINGS).remove(record.collection, record.id)
+
+
+ACTS = {"kill": register, "replace": replace, "remove": remove}
+
+
 def forked(work: Callable[..., object], *arguments: object) -> int:
     """Run ``work`` in a child; its process id."""
     child = os.fork()
@@ -59,17 +72,17 @@ def forked(work: Callable[..., object], *arguments: object) -> int:
     return child
 
 
-def _doomed(root: Path, folder: Path, step: int) -> None:
+def _doomed(act: Callable[[Path, Path], None], root: Path, folder: Path, step: int) -> None:
     kill_before(step)
-    register(root, folder)
+    act(root, folder)
 
 
-def kill(base: Path, folder: Path, steps: int) -> None:
+def kill(act: Callable[[Path, Path], None], base: Path, folder: Path, steps: int) -> None:
     """Print, for each step, the store and whether the child was killed in it."""
     for step in range(1, steps + 1):
         root = base / f"store-{step:03d}"
         shutil.copytree(base / "before", root)
-        _, status = os.waitpid(forked(_doomed, root, folder, step), 0)
+        _, status = os.waitpid(forked(_doomed, act, root, folder, step), 0)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         print(root, "killed" if killed else f"exit {os.waitstatus_to_exitcode(status)}", flush=True)
         if not killed:
@@ -88,7 +101,7 @@ def race(root: Path, workers: int, folders: list[Path]) -> None:
 
 if __name__ == "__main__":
     command, *rest = sys.argv[1:]
-    if command == "kill":
-        kill(Path(rest[0]), Path(rest[1]), int(rest[2]))
+    if command in ACTS:
+        kill(ACTS[command], Path(rest[0]), Path(rest[1]), int(rest[2]))
     else:
         race(Path(rest[0]), int(rest[1]), [Path(each) for each in rest[2:]])

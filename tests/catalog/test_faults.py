@@ -62,6 +62,34 @@ def test_killed_at_any_change_of_the_disk_nothing_is_half_and_the_next_run_mends
         assert left == []
 
 
+@pytest.mark.parametrize("act", ["replace", "remove"])
+def test_killed_while_an_item_is_replaced_or_removed_it_is_whole_or_gone(
+    published: dict[str, Made], tmp_path: Path, act: str
+) -> None:
+    settings = Settings()
+    first, second = published["samples"], published["model"]
+    store = Store.open(tmp_path / "before", settings)
+    for each in (first, second):
+        store.register(each.record, each.folder)
+    other = tmp_path / "other"
+    shutil.copytree(second.folder, other)
+    second.record.model_copy(update={"title": "Better"}).write(other)
+    lines = crash(act, tmp_path, other, MOST_STEPS)
+    *killed, last = [line.rsplit(" ", 1) if line.endswith("killed") else line.split(" ", 1) for line in lines]
+    assert last[1] == "exit 0"
+    assert len(killed) > 5
+    before, after = tree(tmp_path / "before"), tree(Path(last[0]))
+    seen = set()
+    for root in (Path(line[0]) for line in killed):
+        assert all("rebuild the catalog" in problem.message for problem in validate_catalog(root / "catalog")), root
+        Store.open(root, settings)
+        found = tree(root)
+        assert found in (before, after), root
+        seen.add(found == after)
+        assert [name for name in hidden(root / "catalog") if "cup4soil-part" not in name] == []
+    assert seen == {False, True}
+
+
 def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
     folders = []
     for i in range(4):
@@ -110,11 +138,12 @@ def resize(folder: Path, kib: int) -> None:
 
 def test_full_disk_is_said_and_leaves_nothing(small_disk: Path, made: dict[str, Made], settings: Settings) -> None:
     composite, samples = made["composite"], made["samples"]
-    resize(small_disk, 256)
+    resize(small_disk, 1024)
     store = Store.open(small_disk / "store", settings)
     store.register(samples.record, samples.folder)
     before, refused = tree(store.root), 0
-    for kib in range(64, 1024, 12):
+    used = sum(path.stat().st_blocks for path in store.root.rglob("*")) // 2
+    for kib in range(used + 4, used + 1024, 12):
         resize(small_disk, kib)
         said = refusal(store, composite)
         if said is None:
@@ -140,7 +169,7 @@ def test_index_that_cannot_be_written_drops_the_new_item(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("stac_catalog.index.replace_all", full)
+        patch.setattr("stac_catalog.files.sync_files", full)
         with pytest.raises(StoreError, match="no space left on the device"):
             store.register(made["model"].record, made["model"].folder)
         assert tree(store.root) == before

@@ -19,7 +19,7 @@ from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from cup4soil.products import Band, Layer, Measure, Source
 from cup4soil.settings import Settings
 from stac_catalog.assets import layer_fields
-from stac_catalog.catalogs import Entry, collection_dict
+from stac_catalog.catalogs import Entry, Facts, Overview, collection_dict
 from stac_catalog.extensions import USED, extension_schemas
 from stac_catalog.stac import item_json, product_item, publications
 from stac_catalog.validation import schema_errors
@@ -232,7 +232,7 @@ class TestItem:
         assert item["properties"]["gsd"] == pytest.approx(20 * 1200 / 3937, rel=1e-9)
         band = item["assets"]["SRC"]["bands"][0]
         assert band["raster:spatial_resolution"] == item["properties"]["gsd"]
-        assert Entry.of(record).resolution == item["properties"]["gsd"]
+        assert Facts.of(record).resolution == item["properties"]["gsd"]
 
     def test_crs_without_a_code_is_given_as_wkt(self, filled: Filled, settings: Settings) -> None:
         made = filled.products["samples"]
@@ -281,7 +281,7 @@ class TestCollections:
 
     def test_item_assets_scale_each_band(self, settings: Settings, tmp_path: Path) -> None:
         record = products.composite(tmp_path, frequency=True)
-        collection = collection_dict(record.collection, [Entry.of(record)], settings)
+        collection = collection_dict(record.collection, Overview.of([Entry.of(record)]), [], settings)
         bands = collection["item_assets"]["SFREQ"]["bands"]
         assert [band["raster:scale"] for band in bands] == [1e-4, 1.0, 1.0]
 
@@ -289,7 +289,7 @@ class TestCollections:
         one = filled.products["soil-map"].record
         coarser = tuple(each.model_copy(update={"scale": 0.5}) for each in one.layers)
         other = one.model_copy(update={"id": "other", "layers": coarser[:-1]})
-        collection = collection_dict(one.collection, [Entry.of(one), Entry.of(other)], settings)
+        collection = collection_dict(one.collection, Overview.of([Entry.of(one), Entry.of(other)]), [], settings)
         (band,) = collection["item_assets"]["mean"]["bands"]
         assert "raster:scale" not in band
         assert (band["name"], band["unit"]) == ("mean", "g/kg")

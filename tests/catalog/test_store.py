@@ -115,10 +115,11 @@ class TestRegister:
         assert hidden(filled.catalog) == []
 
     def test_twice_changes_nothing(self, copy: Store, made: dict[str, Made]) -> None:
-        before = {path: path.stat().st_mtime_ns for path in copy.root.rglob("*")}
+        catalog = copy.catalog_path.parent
+        before = {path: path.stat().st_mtime_ns for path in catalog.rglob("*")}
         for each in made.values():
             assert copy.register(each.record, each.folder) == copy.find(each.record.collection, each.record.id)
-        assert {path: path.stat().st_mtime_ns for path in copy.root.rglob("*")} == before
+        assert {path: path.stat().st_mtime_ns for path in catalog.rglob("*")} == before
 
     def test_fresh_store_is_the_same_to_the_byte(self, filled: Filled, tmp_path: Path, settings: Settings) -> None:
         other = Store.open(tmp_path / "other", settings)

@@ -13,7 +13,7 @@ from cup4soil.settings import Settings
 from processors.coverage_formats import origin
 from processors.coverage_reader import Answer
 from processors.coverages import Coverage, Item
-from stac_catalog.catalogs import Entry, collection_dict
+from stac_catalog.catalogs import Entry, Overview, collection_dict
 from stac_catalog.iso import iso_record
 from stac_catalog.stac import item_json, product_item
 from stac_catalog.validation import schema_errors
@@ -66,10 +66,11 @@ def test_notice_stands_once_in_an_abstract_that_has_it(made: dict[str, Made]) ->
 
 def test_collection_tells_of_its_items(made: dict[str, Made], settings: Settings) -> None:
     good, bad = judged(made["soil-map"], "skill"), judged(made["soil-map"], "no-skill").model_copy(update={"id": "b"})
-    mixed = collection_dict("soc-0-20cm", [Entry.of(good), Entry.of(bad)], settings)
+    mixed = collection_dict("soc-0-20cm", Overview.of([Entry.of(good), Entry.of(bad)]), [], settings)
     assert mixed["summaries"]["cup4soil:verdict"] == ["no-skill", "skill"]
     assert "Some of the items, marked as such, are without skill shown" in mixed["description"]
-    assert "without skill" not in collection_dict("soc-0-20cm", [Entry.of(good)], settings)["description"]
+    alone = collection_dict("soc-0-20cm", Overview.of([Entry.of(good)]), [], settings)
+    assert "without skill" not in alone["description"]
 
 
 @pytest.mark.parametrize(
