@@ -17,6 +17,8 @@ from stac_fastapi.extensions.query import QueryExtension
 from stac_fastapi.extensions.sort import SortExtension
 from stac_fastapi.types.config import ApiSettings
 from stac_fastapi.types.extension import ApiExtension
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from cup4soil import __version__
@@ -26,7 +28,7 @@ from stac_catalog.api_addresses import Addresses
 from stac_catalog.api_aggregations import Aggregations
 from stac_catalog.api_browsing import BrowsingExtension
 from stac_catalog.api_collections import CollectionSearch
-from stac_catalog.api_core import CoreClient
+from stac_catalog.api_core import OPENAPI, CoreClient
 from stac_catalog.api_parameters import (
     COLLECTIONS_NAMES,
     SEARCH_NAMES,
@@ -39,6 +41,7 @@ from stac_catalog.api_queryables import CollectionQueryables, Queryables, Sortab
 from stac_catalog.api_service import Service
 from stac_catalog.catalogs import CATALOG_ID
 from stac_catalog.search_backend import SearchBackend
+from stac_catalog.search_documents import compact
 
 _BODIES: Final = {"/search": SEARCH_NAMES, "/collections": COLLECTIONS_NAMES}
 
@@ -101,10 +104,17 @@ def _router(service: Service, settings: Settings, prefix: str) -> APIRouter:
     # Clients leave out the slash at the end; a redirect would not be made beside other routes for the root.
     landing_page = create_async_endpoint(client.landing_page, EmptyRequest)
     router.add_api_route(prefix, landing_page, methods=["GET", "HEAD"], include_in_schema=False)
+    router.add_api_route(f"{prefix}/api", _description, methods=["GET", "HEAD"], include_in_schema=False)
     for each in (core, *(extension.router for extension in extensions if hasattr(extension, "router"))):
         for route in each.routes:
             _take(router, route, prefix)
     return router
+
+
+async def _description(request: Request) -> Response:
+    """The OpenAPI document of the whole application, under the media type that OGC gives it."""
+    app: FastAPI = request.app
+    return Response(compact(app.openapi()), media_type=OPENAPI)
 
 
 def _take(router: APIRouter, route: BaseRoute, prefix: str) -> None:

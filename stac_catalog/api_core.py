@@ -23,7 +23,7 @@ from stac_catalog.api_service import Service, link, no_collection
 from stac_catalog.search_documents import GEOJSON, JSON, QUERYABLES_REL, SCHEMA, SORTABLES_REL, compact
 from stac_catalog.search_values import shown
 
-_OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
+OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
 
 
 @attr.s(auto_attribs=True, kw_only=True)
@@ -52,7 +52,8 @@ class CoreClient(AsyncBaseCoreClient):
             link(QUERYABLES_REL, f"{here}queryables", SCHEMA, title="What items can be selected by"),
             link(SORTABLES_REL, f"{here}sortables", SCHEMA, title="What items can be sorted by"),
             *aggregation_links(here.rstrip("/")),
-            *self._descriptions(request),
+            link("service-desc", f"{here}api", OPENAPI, title="How the service is asked"),
+            *self._pages(request),
             *(link("child", f"{here}collections/{quote(name)}", JSON, title=title) for name, title in titles.items()),
         ]
         page = {
@@ -66,15 +67,12 @@ class CoreClient(AsyncBaseCoreClient):
         }
         return Response(compact(page), media_type=JSON)
 
-    def _descriptions(self, request: Request) -> list[dict[str, Any]]:
-        """Links to the documents that the application has of itself."""
-        base = self.service.addresses.files(request).rstrip("/")
+    def _pages(self, request: Request) -> list[dict[str, Any]]:
+        """Link to the page in which the application describes itself, where there is one."""
         app: FastAPI = request.app
-        title = "How the service is asked"
-        links = [link("service-desc", f"{base}{app.openapi_url}", _OPENAPI, title=title)] if app.openapi_url else []
-        return links + (
-            [link("service-doc", f"{base}{app.docs_url}", "text/html", title=title)] if app.docs_url else []
-        )
+        base = self.service.addresses.files(request).rstrip("/")
+        title = "How the service is asked, as a page"
+        return [link("service-doc", f"{base}{app.docs_url}", "text/html", title=title)] if app.docs_url else []
 
     async def all_collections(self, **kwargs: Any) -> Any:
         """The collections that fit; all of them unless something is asked."""

@@ -16,7 +16,7 @@ type _Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Of one kind of document: ``least`` is there unless it is excluded, because it is not valid STAC without.
+    """Of one kind of document: without ``least`` it is not valid STAC.
 
     Names that are none of the ``members`` are looked for in the member ``within``, where there is one.
     """
@@ -26,6 +26,8 @@ class Shape:
     within: str | None
 
 
+# What an answer always has unless it is excluded.
+_IDENTITY: Final[tuple[_Path, ...]] = (("id",), ("type",), ("stac_version",), ("collection",))
 ITEM: Final = Shape(
     (
         ("id",), ("type",), ("stac_version",), ("collection",), ("geometry",), ("bbox",), ("links",), ("assets",),
@@ -46,24 +48,33 @@ COLLECTION: Final = Shape(
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Paths of what is included beyond the least, and of what is left out. Leaving out counts for more."""
+    """Paths of what is there beside ``base`` (None: everything there is), and of what is left out.
 
-    shape: Shape
+    Of two that concern the same member the longer path counts, and of equal ones that which includes.
+    """
+
+    base: tuple[_Path, ...] | None
     include: tuple[_Path, ...]
     exclude: tuple[_Path, ...]
 
     def of(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """The parts of a document that were asked for."""
-        chosen: dict[str, Any] = {}
-        for path in (*self.shape.least, *self.include):
+        chosen: dict[str, Any] = dict(document) if self.base is None else {}
+        for path in (*(self.base or ()), *self.include):
             _copy(document, chosen, path)
         for path in self.exclude:
             _drop(chosen, path)
+        for path in self.include:
+            if any(path[: len(other)] == other for other in self.exclude):
+                _copy(document, chosen, path)
         return chosen
 
 
 def parse_fields(value: object, shape: Shape) -> Fields:
     """Fields from ``name,-name`` or from an object with lists ``include`` and ``exclude``.
+
+    As the extension has it since 1.0.0: what is included is all there is, beside what it is; where something is only
+    excluded, all else is there; where neither is named, or ``include`` is there and empty, the least that is valid.
 
     Raises:
         InvalidInput: when it is neither, or names too many.
@@ -72,11 +83,14 @@ def parse_fields(value: object, shape: Shape) -> Fields:
         names = [name.strip() for name in value.split(",") if name.strip()]
         include: object = [name.removeprefix("+") for name in names if not name.startswith("-")]
         exclude: object = [name.removeprefix("-") for name in names if name.startswith("-")]
+        emptied = not names
     elif isinstance(value, Mapping) and set(value) <= {"include", "exclude"}:
         include, exclude = value.get("include") or [], value.get("exclude") or []
+        emptied = "include" in value or not exclude
     else:
         raise InvalidInput(f"fields is {shown(value)}", "give lists include and exclude")
-    return Fields(shape, _paths(include, shape), _paths(exclude, shape))
+    base = _IDENTITY if include else shape.least if emptied else None
+    return Fields(base, _paths(include, shape), _paths(exclude, shape))
 
 
 def _paths(names: object, shape: Shape) -> tuple[_Path, ...]:

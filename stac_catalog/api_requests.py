@@ -74,7 +74,10 @@ async def asked_by_post(request: Request, reading: Reading) -> Asked:
         InvalidInput: as :func:`asked_by_get`, or when the body is no JSON object.
         LimitExceeded: when it is too large.
     """
-    return _asked(await read_object(request), reading)
+    values = await read_object(request)
+    if isinstance(values.get("bbox"), str):
+        raise InvalidInput(f"bbox is {shown(values['bbox'])}", "give a list of numbers")
+    return _asked(values, reading)
 
 
 async def read_object(request: Request, most_bytes: int = MOST_BODY_BYTES) -> dict[str, Any]:
@@ -121,8 +124,8 @@ _READERS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
 def _asked(values: Mapping[str, Any], reading: Reading) -> Asked:
     if unknown := sorted(set(values) - reading.names):
         raise InvalidInput(f"{shown(unknown[0])} is no parameter", f"known are {', '.join(sorted(reading.names))}")
-    # In a body, null is as good as absent.
-    given = {name: value for name, value in values.items() if value is not None}
+    # In a body, null is as good as absent, but for fields, whose members may be null.
+    given = {name: value for name, value in values.items() if value is not None or name == "fields"}
     if "bbox" in given and "intersects" in given:
         raise InvalidInput("bbox and intersects are both given", "give one of them")
     read = {field: reader(given[name]) for name, (field, reader) in _READERS.items() if name in given}

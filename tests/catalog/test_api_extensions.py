@@ -207,9 +207,7 @@ class TestCollectionSearch:
         asked = {"sortby": "title,+license", "limit": 4, "fields": "title,-description"}
         answer = client.get("/stac/collections", params=asked)
         names, pages = ids(answer), 1
-        assert set(answer.json()["collections"][0]) == {
-            "id", "type", "stac_version", "license", "extent", "links", "title",
-        }  # fmt: skip
+        assert set(answer.json()["collections"][0]) == {"id", "type", "stac_version", "title"}
         while following := [each for each in answer.json()["links"] if each["rel"] == "next"]:
             answer = client.get(following[0]["href"])
             names, pages = names + ids(answer), pages + 1
