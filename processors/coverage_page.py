@@ -1,14 +1,10 @@
 """A page about a coverage for people who follow its link in a browser."""
 
-from functools import lru_cache
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
-
 from processors.coverage_catalog import CoverageCatalog
 from processors.coverage_formats import axis_names
 from processors.coverages import Interval
 from processors.crs import reference_of
-from processors.resources import TEMPLATES
+from processors.pages import page
 
 
 def coverage_page(catalog: CoverageCatalog, collection: str, when: Interval | None) -> str:
@@ -23,7 +19,10 @@ def coverage_page(catalog: CoverageCatalog, collection: str, when: Interval | No
     x_name, y_name = axis_names(reference)
     left, bottom, right, top = coverage.bounds.astuple()
     spans = [group[0].period for group in catalog.periods(collection)]
-    return _template().render(
+    return page(
+        "coverage_page.html",
+        # Of .../collections/{id}/coverage.
+        "../..",
         title=coverage.title,
         collection=collection,
         crs=reference.uri,
@@ -33,10 +32,3 @@ def coverage_page(catalog: CoverageCatalog, collection: str, when: Interval | No
         periods=[f"{span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}" for span in spans],
         fields=list(coverage.fields.values()),
     )
-
-
-@lru_cache(maxsize=1)
-def _template() -> Template:
-    loader = FileSystemLoader(TEMPLATES)
-    environment = Environment(loader=loader, autoescape=select_autoescape(), undefined=StrictUndefined)
-    return environment.get_template("coverage_page.html")

@@ -12,10 +12,10 @@ from processors.coverage_formats import COVERAGE_JSON, GEOTIFF
 from processors.coverage_netcdf import NETCDF
 from processors.coverage_picture import PNG
 from processors.openapi_data import TAGS, data_paths
+from processors.openapi_parts import JSON, Json, errors, form, query, ref
+from processors.openapi_processes import process_paths, process_schemas
+from processors.processes import process_ids
 
-type Json = dict[str, Any]
-
-_JSON = "application/json"
 _BOX: Json = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
 _TEXT: Json = {"type": "string"}
 
@@ -38,7 +38,7 @@ def openapi_document(config: Mapping[str, Any], *, plain: bool = False) -> Json:
         },
         "servers": [{"url": config["server"]["url"]}],
         "tags": [{"name": name} for name in ("server", "coverages", *(() if plain else TAGS), "processes", "jobs")],
-        "paths": _common_paths() | _coverage_paths() | ({} if plain else data_paths()) | _process_paths(),
+        "paths": _common_paths() | _coverage_paths() | ({} if plain else data_paths()) | process_paths(),
         "components": {
             "parameters": _parameters(),
             "responses": _responses(),
@@ -58,11 +58,11 @@ def _common_paths() -> Json:
 
 
 def _coverage_paths() -> Json:
-    collection = _ref("parameters", "collectionId")
+    collection = ref("parameters", "collectionId")
     coverage = [
         collection,
-        *(_ref("parameters", name) for name in _parameters() if name in _COVERAGE_PARAMETERS),
-        _format("GTiff", "COG", "NetCDF", "PNG", "json", "html"),
+        *(ref("parameters", name) for name in _parameters() if name in _COVERAGE_PARAMETERS),
+        form("GTiff", "COG", "NetCDF", "PNG", "json", "html"),
     ]
     binary = {"type": "string", "format": "binary"}
     content = {
@@ -85,67 +85,29 @@ def _coverage_paths() -> Json:
                 "parameters": coverage,
                 "responses": {
                     "200": {"description": "The values.", "content": content},
-                    **_errors("400", "404", "413"),
+                    **errors("400", "404", "413"),
                 },
             }
         },
     }
     for name, text in (("domainset", "Domain"), ("rangetype", "Fields"), ("schema", "Fields as JSON schema")):
         about = _page(f"coverage-{name}", f"{text} of a coverage", "coverages", collection, formats=("json",))
-        about["parameters"].append(_ref("parameters", "datetime"))
+        about["parameters"].append(ref("parameters", "datetime"))
         paths[f"/collections/{{collectionId}}/coverage/{name}"] = {"get": about}
     return paths
-
-
-def _process_paths() -> Json:
-    process, job = _ref("parameters", "processId"), _ref("parameters", "jobId")
-    execution = {
-        "operationId": "execute",
-        "summary": "Run a process",
-        "tags": ["processes"],
-        "parameters": [process, _ref("parameters", "prefer")],
-        "requestBody": {"required": True, "content": {_JSON: {"schema": _ref("schemas", "execute")}}},
-        "responses": {
-            "200": {"description": "The results.", "content": {_JSON: {"schema": {"type": "object"}}}},
-            "201": {"description": "A job was made.", "content": {_JSON: {"schema": _ref("schemas", "statusInfo")}}},
-            **_errors("400", "404", "413", "429"),
-        },
-    }
-    dismiss = _page("dismiss", "Cancel a job and drop its results", "jobs", job, formats=())
-    return {
-        "/processes": {"get": _page("processes", "Processes", "processes")},
-        "/processes/{processId}": {"get": _page("process", "A process", "processes", process)},
-        "/processes/{processId}/execution": {"post": execution},
-        "/jobs": {"get": _page("jobs", "Jobs", "jobs")},
-        "/jobs/{jobId}": {"get": _page("job", "State of a job", "jobs", job), "delete": dismiss},
-        "/jobs/{jobId}/results": {"get": _page("results", "Results of a job", "jobs", job)},
-    }
 
 
 def _page(
     operation: str, summary: str, tag: str, *parameters: Json, formats: tuple[str, ...] = ("json", "html")
 ) -> Json:
-    found = {"description": summary + ".", "content": {_JSON: {"schema": {"type": "object"}}}}
+    found = {"description": summary + ".", "content": {JSON: {"schema": {"type": "object"}}}}
     return {
         "operationId": operation,
         "summary": summary,
         "tags": [tag],
-        "parameters": [*parameters, *([_format(*formats)] if formats else [])],
-        "responses": {"200": found, **_errors("400", "404")},
+        "parameters": [*parameters, *([form(*formats)] if formats else [])],
+        "responses": {"200": found, **errors("400", "404")},
     }
-
-
-def _format(*names: str) -> Json:
-    schema = {"type": "string", "enum": list(names)}
-    return {"name": "f", "in": "query", "description": "Format of the answer.", "schema": schema}
-
-
-def _ref(kind: str, name: str) -> Json:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def _errors(*statuses: str) -> Json:
-    return {status: _ref("responses", "problem") for status in statuses}
 
 
 _COVERAGE_PARAMETERS: dict[str, tuple[str, Json]] = {
@@ -166,9 +128,10 @@ _COVERAGE_PARAMETERS: dict[str, tuple[str, Json]] = {
 
 
 def _parameters() -> Json:
-    found = {name: _query(name, text, schema) for name, (text, schema) in _COVERAGE_PARAMETERS.items()}
-    for name in ("collectionId", "processId", "jobId"):
-        found[name] = {"name": name, "in": "path", "required": True, "schema": _TEXT}
+    found = {name: query(name, text, schema) for name, (text, schema) in _COVERAGE_PARAMETERS.items()}
+    names = {"collectionId": _TEXT, "processId": _TEXT | {"enum": list(process_ids())}, "jobId": _TEXT}
+    for name, schema in names.items():
+        found[name] = {"name": name, "in": "path", "required": True, "schema": schema}
     found["prefer"] = {
         "name": "Prefer",
         "in": "header",
@@ -178,13 +141,8 @@ def _parameters() -> Json:
     return found
 
 
-def _query(name: str, text: str, schema: Json) -> Json:
-    parameter: Json = {"name": name, "in": "query", "description": text, "schema": schema}
-    return parameter | ({"style": "form", "explode": False} if schema.get("type") == "array" else {})
-
-
 def _responses() -> Json:
-    content = {"application/problem+json": {"schema": _ref("schemas", "problem")}}
+    content = {"application/problem+json": {"schema": ref("schemas", "problem")}}
     return {"problem": {"description": "What was wrong, and what would be right.", "content": content}}
 
 
@@ -194,25 +152,5 @@ def _schemas() -> Json:
             "type": "object",
             "properties": {"title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT},
         },
-        "execute": {
-            "type": "object",
-            "required": ["inputs"],
-            "properties": {
-                "inputs": {"type": "object"},
-                "outputs": {"type": "object"},
-                "response": {"type": "string", "enum": ["raw", "document"]},
-            },
-        },
-        "statusInfo": {
-            "type": "object",
-            "required": ["jobID", "status", "type"],
-            "properties": {
-                "jobID": _TEXT,
-                "processID": _TEXT,
-                "type": {"type": "string", "enum": ["process"]},
-                "status": {"type": "string", "enum": ["accepted", "running", "successful", "failed", "dismissed"]},
-                "message": _TEXT,
-                "progress": {"type": "integer", "minimum": 0, "maximum": 100},
-            },
-        },
+        **process_schemas(),
     }

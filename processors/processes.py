@@ -45,6 +45,11 @@ class Process(Protocol):
         ...
 
 
+def process_ids() -> tuple[str, ...]:
+    """Ids of all processes."""
+    return tuple(_PROCESSES)
+
+
 def process(id_: str) -> Process:
     """The process of this id.
 

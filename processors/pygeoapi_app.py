@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from cup4soil.settings import Settings
 from processors import edr_description, map_links, records_documents
 from processors.coverage_catalog import CoverageCatalog
+from processors.jobs.errors import NoSuchProcess
 from processors.openapi import openapi_document
 from processors.records_documents import COLLECTION as RECORDS
 from processors.resources import (
@@ -52,8 +53,12 @@ CONFORMANCE = tuple(
     f"http://www.opengis.net/spec/ogcapi-coverages-1/1.0/conf/{name}"
     for name in ("scaling", "subsetting", "fieldselection", "crs", "geotiff", "netcdf", "coveragejson")
 )
-# The router's list of jobs has all filters of that class; pygeoapi's own has not.
-JOB_LIST = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/job-list"
+# The router's list of jobs has all filters, and it has pages about all that it answers; pygeoapi's own has not.
+PROCESS_CONFORMANCE = tuple(
+    f"http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/{name}" for name in ("html", "job-list")
+)
+# Of pygeoapi's codes of errors, those for which a standard has an address.
+_TYPES = {"NoSuchProcess": NoSuchProcess.problem_type}
 _DEFAULT_ROOT = "http://127.0.0.1:8000"
 _COPIES = count()
 
@@ -125,7 +130,7 @@ def _state_conformance() -> None:
 
     own = (
         (coverages.CONFORMANCE_CLASSES, (*CONFORMANCE, *edr_description.CONFORMANCE, *map_links.CONFORMANCE)),
-        (processes.CONFORMANCE_CLASSES, (JOB_LIST,)),
+        (processes.CONFORMANCE_CLASSES, PROCESS_CONFORMANCE),
         (core.CONFORMANCE_CLASSES, records_documents.CONFORMANCE),
     )
     for stated, added in own:
@@ -196,7 +201,12 @@ def _api(module: ModuleType) -> type:
                 )
                 return found
             kind = HTTPStatus(status)
-            body = {"type": "about:blank", "title": kind.phrase, "status": kind.value, "detail": description}
+            body = {
+                "type": _TYPES.get(code, "about:blank"),
+                "title": kind.phrase,
+                "status": kind.value,
+                "detail": description,
+            }
             return headers | {"Content-Type": PROBLEM}, status, json.dumps(body)
 
     return Api

@@ -13,7 +13,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from cup4soil import __version__
-from processors.jobs.queue import FINAL, Queue
+from processors.jobs.job import FINAL
+from processors.jobs.queue import Queue
 from service.problems import problem
 from service.running import MULTIPROCESS
 from service.settings import ServiceSettings

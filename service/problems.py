@@ -20,7 +20,7 @@ from cup4soil.errors import (
     NotFound,
     StoreError,
 )
-from processors.jobs.errors import Busy
+from processors.jobs.errors import Busy, ResultsGone
 from service.keys import KeyNeeded, NotAllowed
 from service.logs import REQUEST
 
@@ -29,6 +29,7 @@ MEDIA_TYPE = "application/problem+json"
 # The nearest entry along an error's ancestry counts.
 STATUS: dict[type[Cup4soilError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
+    ResultsGone: HTTPStatus.GONE,
     InvalidArea: HTTPStatus.BAD_REQUEST,
     InvalidInput: HTTPStatus.BAD_REQUEST,
     LicenceConflict: HTTPStatus.CONFLICT,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 _PART = ".part"
 _DOOMED = ".removed-"
@@ -68,7 +69,8 @@ def _rename_all(parts: Mapping[Path, Path]) -> None:
 
 def discard(folder: Path) -> None:
     """Remove a folder so that nobody sees a part of it."""
-    doomed = folder.with_name(f"{_DOOMED}{folder.name}")
+    # Its own name each time: what a killed run left must not be in the way.
+    doomed = folder.with_name(f"{_DOOMED}{folder.name}-{uuid4().hex}")
     folder.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 

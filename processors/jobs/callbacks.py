@@ -14,9 +14,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cup4soil.errors import InvalidInput
+from processors.jobs.hosts import connected, is_allowed
 
 EVENTS: Final = {"successUri": "successful", "inProgressUri": "running", "failedUri": "failed"}
-_LONGEST = 2000
 _TIMEOUT_S = 10.0
 _WAITS_S = (0.0, 2.0, 10.0)
 _LOGGER = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def parse_subscriber(given: object, allowed: Sequence[str]) -> dict[str, str]:
     if not isinstance(given, Mapping) or "successUri" not in given or set(given) - set(EVENTS):
         raise InvalidInput("subscriber is malformed", f"give successUri, and if wanted {', '.join(sorted(EVENTS))}")
     for name, address in given.items():
-        if not isinstance(address, str) or len(address) > _LONGEST or _origin(address) not in map(_named, allowed):
+        if not is_allowed(address, allowed):
             raise InvalidInput(
                 f"{name} is not at a host that callbacks may go to", "ask the operator which hosts are allowed"
             )
@@ -46,7 +46,7 @@ class Callbacks:
     """Sends what happens to jobs, one after the other and beside the work; what cannot be delivered is logged."""
 
     def __init__(self, allowed: Sequence[str], waits_s: Sequence[float] = _WAITS_S) -> None:
-        self._allowed = tuple(map(_named, allowed))
+        self._allowed = tuple(allowed)
         self._waits_s = waits_s
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="callbacks")
 
@@ -54,7 +54,7 @@ class Callbacks:
         """Send ``body`` to the address for ``event`` (a key of :data:`EVENTS`), where there is one."""
         address = subscriber.get(event)
         # Looked at again: the setting may have changed since the job was accepted.
-        if address is not None and _origin(address) in self._allowed:
+        if address is not None and is_allowed(address, self._allowed):
             self._pool.submit(self._deliver, job_id, address, json.dumps(body).encode())
 
     def close(self) -> None:
@@ -79,31 +79,9 @@ class Callbacks:
 
 
 def _post(address: str, body: bytes) -> int:
-    parts = urlsplit(address)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+    connection, target = connected(address, _TIMEOUT_S)
     try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, body, {"Content-Type": "application/json"})
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def _origin(address: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port; None for what is no plain address."""
-    if not address.isascii() or not address.isprintable() or " " in address:
-        return None
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc:
-        return None
-    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
-
-
-def _named(entry: str) -> tuple[str, str, int] | None:
-    """An entry of the setting: ``host`` or ``host:port``, by https unless it says ``http://``."""
-    return _origin(entry if "://" in entry else f"https://{entry}")

@@ -4,6 +4,7 @@ Statements are the same for both; changes come one after the other in either, so
 counted still holds when it writes.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -67,6 +68,11 @@ class SqliteDatabase:
 
     number = "rowid"
 
+    @staticmethod
+    def now(_: Connection) -> float:
+        """Seconds since 1970 by the clock of the machine, which all that use the file share."""
+        return time.time()
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._engine = _sqlite(path)
@@ -122,6 +128,11 @@ class PostgresDatabase:
     """PostgreSQL, for workers on several machines; the store's files still have to be reached by all of them."""
 
     number = "number"
+
+    @staticmethod
+    def now(db: Connection) -> float:
+        """Seconds since 1970 by the clock of the server: those of the workers' machines may differ."""
+        return float(db.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def __init__(self, url: str) -> None:
         self._engine = _postgres(url)

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore
 from uuid import uuid4
 
 from cup4soil.errors import InvalidInput, LimitExceeded
 from cup4soil.progress import Silent
-from processors.jobs.errors import Busy, JobFailed, ResultNotReady
+from processors.jobs.errors import Busy, JobFailed, ResultNotReady, ResultsGone
 from processors.jobs.folders import JobFolders, size_of
-from processors.jobs.queue import ANONYMOUS, Job, JobFilter, Queue, no_such_job
+from processors.jobs.job import ANONYMOUS, Job
+from processors.jobs.job_filter import JobFilter
+from processors.jobs.queue import Queue
 from processors.jobs.requests import ExecuteRequest
 from processors.jobs.results import Results, write_results
 from processors.jobs.settings import JobSettings
@@ -39,7 +43,7 @@ class Desk:
             Busy: when too much is waiting already.
         """
         chosen = process(process_id)
-        request = ExecuteRequest.parse(body, chosen.description, self._settings.callback_hosts)
+        request = ExecuteRequest.parse(body, chosen.description, self._settings)
         plan = chosen.plan(self._store, self._settings, request.inputs)
         if plan.cells > self._settings.job_cells:
             raise LimitExceeded(
@@ -84,20 +88,30 @@ class Desk:
         """The outputs of a job.
 
         Raises:
-            NoSuchJob: when there is none, or it was dismissed.
+            NoSuchJob: when there is none.
+            ResultsGone: when it was dismissed, or its results made way for others.
             ResultNotReady: when it has not finished.
             Cup4soilError: the reason why it failed.
         """
         job = self._queue.get(id_)
         if job.status == "dismissed":
-            raise no_such_job(id_)
+            raise ResultsGone(f"job {id_} was dismissed and has no results", "start it again")
         if job.status in ("accepted", "running"):
             raise ResultNotReady(f"job {id_} is {job.status}", "ask for its status until it is successful")
         if job.status == "failed":
             raise job.failure.error() if job.failure else JobFailed(job.message)
         outputs = self._folders.results(job)
         request = ExecuteRequest.of_dict(job.request)
-        return Results(id_, request, outputs, lambda name: self._folders.result_file(job, name))
+        return Results(id_, request, outputs, partial(self._folders.path, job))
+
+    def kept_until(self, id_: str) -> datetime:
+        """When the results of a finished job are removed, if not before for want of room.
+
+        Raises:
+            NoSuchJob: when there is none.
+        """
+        job = self._queue.get(id_)
+        return (job.finished or job.updated) + timedelta(days=self._settings.job_retention_days)
 
     def result_file(self, id_: str, name: str) -> Path:
         """Path of a file that a job made.
@@ -119,8 +133,7 @@ class Desk:
                 size=size_of(folder),
                 publish=lambda: self._folders.publish(id_, folder),
             )
-        for old in self._queue.forget():
-            self._folders.remove(old)
+        self._folders.clean(self._queue)
         return job
 
     @contextmanager

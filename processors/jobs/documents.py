@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from processors.jobs.queue import Job
+from processors.jobs.job import Job
 
 _REL = "http://www.opengis.net/def/rel/ogc/1.0/"
 _JSON = "application/json"
+_MEDIA_TYPES = {"json": _JSON, "html": "text/html"}
 
 
 def status_info(job: Job, base: str) -> dict[str, Any]:
@@ -27,18 +28,32 @@ def status_info(job: Job, base: str) -> dict[str, Any]:
 
 
 def job_list(
-    jobs: Sequence[Job], matched: int, base: str, given: Sequence[tuple[str, str]] = (), *, limit: int, offset: int
+    jobs: Sequence[Job],
+    matched: int,
+    base: str,
+    given: Sequence[tuple[str, str]] = (),
+    *,
+    limit: int,
+    offset: int,
+    form: str = "json",
 ) -> dict[str, Any]:
-    """A page of the list of jobs, with links to its neighbours; ``given`` are the parameters that chose them."""
+    """A page of the list of jobs, with links to its neighbours; ``given`` are the parameters that chose them.
 
-    def page(first: int) -> str:
-        return f"{base}/jobs?{urlencode([*given, ('limit', limit), ('offset', first)])}"
+    ``form`` is the value of ``f``, json or html, in which it and its neighbours are read.
+    """
 
-    links = [_link("self", page(offset), "This page")]
+    def page(rel: str, first: int, title: str, form: str = form) -> dict[str, str]:
+        query = urlencode([*given, ("f", form), ("limit", limit), ("offset", first)])
+        return _link(rel, f"{base}/jobs?{query}", title, _MEDIA_TYPES[form])
+
+    others = [
+        page("alternate", offset, f"This page as {other.upper()}", other) for other in _MEDIA_TYPES if other != form
+    ]
+    links = [page("self", offset, "This page"), *others]
     if offset + len(jobs) < matched and jobs:
-        links.append(_link("next", page(offset + limit), "Older jobs"))
+        links.append(page("next", offset + limit, "Older jobs"))
     if offset:
-        links.append(_link("prev", page(max(0, offset - limit)), "Newer jobs"))
+        links.append(page("prev", max(0, offset - limit), "Newer jobs"))
     return {"jobs": [status_info(job, base) for job in jobs], "numberMatched": matched, "links": links}
 
 
@@ -49,7 +64,11 @@ def instant(time: datetime) -> str:
 
 def _links(job: Job, base: str) -> list[dict[str, str]]:
     own = f"{base}/jobs/{job.id}"
-    links = [_link("self", own, "Status of the job"), _link("up", f"{base}/jobs", "Jobs")]
+    links = [
+        _link("self", own, "Status of the job"),
+        _link("alternate", f"{own}?f=html", "Status of the job as HTML", _MEDIA_TYPES["html"]),
+        _link("up", f"{base}/jobs", "Jobs"),
+    ]
     if job.status == "successful":
         links.append(_link(f"{_REL}results", f"{own}/results", "Results of the job"))
     if job.status == "failed":
@@ -57,5 +76,5 @@ def _links(job: Job, base: str) -> list[dict[str, str]]:
     return links
 
 
-def _link(rel: str, href: str, title: str) -> dict[str, str]:
-    return {"rel": rel, "href": href, "type": _JSON, "title": title}
+def _link(rel: str, href: str, title: str, kind: str = _JSON) -> dict[str, str]:
+    return {"rel": rel, "href": href, "type": kind, "title": title}

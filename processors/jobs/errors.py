@@ -22,6 +22,10 @@ class NoSuchJob(NotFound):
     problem_type: ClassVar[str] = _OGC + "no-such-job"
 
 
+class ResultsGone(NotFound):
+    """The job is known, but its results are not kept any more and will not come back."""
+
+
 class ResultNotReady(NotFound):
     """The job has not finished yet."""
 

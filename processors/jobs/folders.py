@@ -10,8 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 from cup4soil.errors import NotFound, writing
-from processors.jobs.errors import NoSuchJob
-from processors.jobs.queue import Job, Queue, is_job_id, no_such_job
+from processors.jobs.errors import ResultsGone
+from processors.jobs.job import Job, is_job_id, no_such_job
+from processors.jobs.queue import Queue
 from processors.jobs.results import RESULTS_FILE
 from stac_catalog.files import discard, remove_leftovers, sync_file, sync_folder
 
@@ -45,6 +46,7 @@ class JobFolders:
         with writing(job):
             for old in job.glob(f"{_ATTEMPT}*"):
                 shutil.rmtree(old, ignore_errors=True)
+            remove_leftovers(job)
             folder = job / f"{_ATTEMPT}{uuid4().hex}"
             folder.mkdir(parents=True)
         try:
@@ -72,28 +74,36 @@ class JobFolders:
         """What the process wrote about its outputs.
 
         Raises:
-            NotFound: when they are not there any more.
+            ResultsGone: when they are not there any more.
         """
-        path = self.of(job.id) / _RESULTS / RESULTS_FILE
         try:
-            found: dict[str, Any] = json.loads(path.read_bytes())
+            found: dict[str, Any] = json.loads(self.path(job, RESULTS_FILE).read_bytes())
         except FileNotFoundError:
             raise _gone(job.id) from None
         return found
+
+    def path(self, job: Job, name: str) -> Path:
+        """Path of a file that is known to be one of the results of a job.
+
+        Raises:
+            ResultsGone: when it is not there any more.
+        """
+        path = self.of(job.id) / _RESULTS / name
+        if not path.is_file():
+            raise _gone(job.id)
+        return path
 
     def result_file(self, job: Job, name: str) -> Path:
         """Path of a file among the results of a finished job.
 
         Raises:
             NotFound: when there is none of this name.
+            ResultsGone: when it is not there any more.
         """
-        path = self.of(job.id) / _RESULTS / name
         outputs = self.results(job) if job.status == "successful" else {}
         if PurePosixPath(name).name != name or name not in {output.get("file") for output in outputs.values()}:
             raise NotFound(f"job {job.id} has no file of that name", "see its results for what there is")
-        if not path.is_file():
-            raise _gone(job.id)
-        return path
+        return self.path(job, name)
 
     def remove(self, id_: str) -> None:
         """Remove everything of a job; nobody sees a part of it."""
@@ -111,8 +121,8 @@ class JobFolders:
         except FileNotFoundError:
             return
 
-    def sweep(self, queue: Queue) -> None:
-        """Drop jobs that are too old with their folders, and folders that no job has.
+    def clean(self, queue: Queue) -> None:
+        """Drop jobs that are too old, and the oldest results where the room for them is used up.
 
         Raises:
             StoreError: when they cannot be removed.
@@ -120,10 +130,21 @@ class JobFolders:
         with writing(self._folder):
             for id_ in queue.forget():
                 self.remove(id_)
+            for id_ in queue.make_room():
+                self.remove_results(id_)
+
+    def sweep(self, queue: Queue) -> None:
+        """Clean, and remove what killed processes left: folders that no job has.
+
+        Raises:
+            StoreError: when they cannot be removed.
+        """
+        self.clean(queue)
+        with writing(self._folder):
             remove_leftovers(self._folder)
-            for folder in self._folder.iterdir():
-                if is_job_id(folder.name) and _is_old(folder) and not _is_known(queue, folder.name):
-                    self.remove(folder.name)
+            old = [path.name for path in self._folder.iterdir() if is_job_id(path.name) and _is_old(path)]
+            for id_ in set(old) - queue.known(old):
+                self.remove(id_)
 
 
 def size_of(folder: Path) -> int:
@@ -138,13 +159,5 @@ def _is_old(folder: Path) -> bool:
         return False
 
 
-def _is_known(queue: Queue, id_: str) -> bool:
-    try:
-        queue.get(id_)
-    except NoSuchJob:
-        return False
-    return True
-
-
-def _gone(id_: str) -> NotFound:
-    return NotFound(f"the results of job {id_} are not kept any more", "start it again")
+def _gone(id_: str) -> ResultsGone:
+    return ResultsGone(f"the results of job {id_} are not kept any more", "start it again")

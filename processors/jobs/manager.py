@@ -20,7 +20,8 @@ from cup4soil.errors import Cup4soilError, InvalidInput, LimitExceeded, NoData, 
 from processors.jobs.desk import Desk
 from processors.jobs.documents import instant
 from processors.jobs.errors import JobFailed, NoSuchJob
-from processors.jobs.queue import Job, JobFilter
+from processors.jobs.job import Job
+from processors.jobs.job_filter import JobFilter
 from processors.jobs.results import Results
 from processors.jobs.settings import JobSettings
 
@@ -134,9 +135,10 @@ class QueueManager(BaseManager):  # type: ignore[misc]
 
     def _answer(self, results: Results) -> tuple[str, Any]:
         """A single output as it is; several in a document, with files in it where they have no address."""
-        if len(results.raw) == 1:
-            output = results.raw[0]
-            return output.media_type, output.value if output.file is None else output.content()
+        asked = results.asked
+        if results.request.is_raw and len(asked) == 1 and not asked[0].by_reference:
+            output = asked[0]
+            return output.media_type, output.value if output.is_value else output.content()
         base = self._settings.public_url
         return _JSON, results.document(None if base is None else lambda name: results_address(base, results, name))
 

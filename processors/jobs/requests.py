@@ -1,15 +1,18 @@
 """The body of an execute request, checked against what the process describes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from cup4soil.errors import InvalidInput
 from processors.jobs.callbacks import parse_subscriber
+from processors.jobs.references import References
+from processors.jobs.settings import JobSettings
 
 _MEMBERS = frozenset({"inputs", "outputs", "response", "subscriber"})
 # GeoJSON needs ten; what is nested without end would exhaust whoever writes it down again.
 _DEEPEST = 50
+_KIB = 1024
 _QUALIFIERS = frozenset({"value", "mediaType", "encoding", "schema", "format"})
 type Transmission = Literal["value", "reference"]
 
@@ -27,11 +30,12 @@ class ExecuteRequest:
     subscriber: Mapping[str, str] | None = None
 
     @classmethod
-    def parse(cls, body: object, description: Mapping[str, Any], callback_hosts: Sequence[str] = ()) -> Self:
-        """Read the body of a request for the process of this description.
+    def parse(cls, body: object, description: Mapping[str, Any], settings: JobSettings) -> Self:
+        """Read the body of a request for the process of this description, and fetch what it refers to.
 
         Raises:
             InvalidInput: when it has the wrong form, or names an output that there is not.
+            LimitExceeded: when what it refers to is too large.
         """
         if not isinstance(body, Mapping):
             raise InvalidInput("the request is no JSON object", 'send {"inputs": {...}}')
@@ -44,9 +48,11 @@ class ExecuteRequest:
         response = body.get("response")
         if response not in (None, "document", "raw"):
             raise InvalidInput("response is neither document nor raw", "choose one, or leave it out")
-        values = {name: _value(name, given) for name, given in inputs.items()}
-        subscriber = parse_subscriber(body["subscriber"], callback_hosts) if "subscriber" in body else None
-        return cls(values, _outputs(body.get("outputs"), description["outputs"]), response, subscriber)
+        subscriber = parse_subscriber(body["subscriber"], settings.callback_hosts) if "subscriber" in body else None
+        outputs = _outputs(body.get("outputs"), description["outputs"])
+        references = References(settings.input_hosts, settings.execute_kib * _KIB)
+        values = {name: _value(name, given, references) for name, given in inputs.items()}
+        return cls(values, outputs, response, subscriber)
 
     @property
     def is_raw(self) -> bool:
@@ -75,12 +81,14 @@ def _check_depth(value: object, depth: int) -> None:
             _check_depth(part, depth + 1)
 
 
-def _value(name: str, given: object) -> object:
-    """The value of an input, taken out of its wrapping where it has one."""
+def _value(name: str, given: object, references: References) -> object:
+    """The value of an input, taken out of its wrapping or fetched where it has one or is elsewhere."""
     if not isinstance(given, Mapping):
         return given
     if "href" in given:
-        raise InvalidInput(f"input {name} is a reference", "send the value itself: nothing is fetched")
+        value = references.fetch(name, given)
+        _check_depth(value, 0)
+        return value
     if "value" in given and not set(given) - _QUALIFIERS:
         if given.get("encoding") not in (None, "utf-8", "UTF-8"):
             raise InvalidInput(f"input {name} is encoded", "send it as JSON")
@@ -107,12 +115,10 @@ def _transmission(name: str, wanted: object, described: Mapping[str, Any]) -> Tr
     offered = described["schema"].get("contentMediaType", "application/json")
     if kind is not None and _bare(str(kind)) != _bare(offered):
         raise InvalidInput(f"output {name} does not come in the format asked for", f"it is {offered}")
-    mode = wanted.get("transmissionMode")
-    if mode is None or mode == "value":
-        return "value" if mode else None
-    if mode == "reference" and described["schema"].get("contentEncoding") == "binary":
-        return "reference"
-    raise InvalidInput(f"output {name} does not come in the transmissionMode asked for", "use value")
+    mode: Transmission | None = wanted.get("transmissionMode")
+    if mode not in (None, "value", "reference"):
+        raise InvalidInput(f"output {name} does not come in the transmissionMode asked for", "use value or reference")
+    return mode
 
 
 def _bare(media_type: str) -> str:

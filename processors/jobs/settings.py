@@ -21,6 +21,9 @@ class JobSettings(Settings):
     callback_hosts: tuple[str, ...] = Field(
         default=(), description="Hosts (host, host:port or http://host:port) that jobs may call back, as JSON list."
     )
+    input_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts, written as those, that inputs given by address may be fetched from."
+    )
     sync_cells: int = Field(default=250_000, ge=1, description="Largest area answered at once (cells).")
     job_cells: int = Field(default=25_000_000, ge=1, description="Largest area of one job (cells).")
     sync_at_once: int = Field(

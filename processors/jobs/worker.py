@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,7 +22,8 @@ from processors.jobs.callbacks import Callbacks
 from processors.jobs.documents import status_info
 from processors.jobs.failures import Failure
 from processors.jobs.folders import LOG_FILE, JobFolders, size_of
-from processors.jobs.queue import Claim, Queue
+from processors.jobs.job import Claim
+from processors.jobs.queue import Queue
 from processors.jobs.requests import ExecuteRequest
 from processors.jobs.results import Results
 from processors.jobs.settings import JobSettings
@@ -122,7 +124,7 @@ class _Worker:
                 if end is not None:
                     child.kill()
             self._settle(claim, folder, end or _end_of(child, state))
-        self._folders.sweep(self._queue)
+        self._folders.clean(self._queue)
         return True
 
     def _watch(self, claim: Claim, child: subprocess.Popen[bytes], state: _State) -> Failure | str | None:
@@ -176,9 +178,7 @@ class _Worker:
         base = (self._settings.public_url or "").rstrip("/")
         body = status_info(job, f"{base}/ogc")
         if event == "successUri":
-            results = Results(
-                id_, request, self._folders.results(job), lambda name: self._folders.result_file(job, name)
-            )
+            results = Results(id_, request, self._folders.results(job), partial(self._folders.path, job))
             body = results.document(lambda name: f"{base}/results/{id_}/{name}")
         self._callbacks.tell(id_, subscriber, event, body)
 

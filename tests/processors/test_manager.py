@@ -175,7 +175,6 @@ def test_several_raw_outputs_come_in_parts(service: str) -> None:
     [
         ({"outputs": {"gold": {}}}, "unknown output 'gold'; there are map, preview"),
         ({"outputs": {"map": {"transmissionMode": "carrier pigeon"}}}, "does not come in the transmissionMode"),
-        ({"outputs": {"statistics": {"transmissionMode": "reference"}}}, "output statistics does not come"),
         ({"outputs": {"map": {"format": {"mediaType": "image/jpeg"}}}}, "output map does not come in the format"),
         ({"outputs": ["map"]}, "outputs is no JSON object"),
         ({"response": "fax"}, "response is neither document nor raw"),
@@ -199,7 +198,7 @@ def test_a_job_that_waits_is_dismissed(service: str) -> None:
     answer = httpx.delete(job)
     assert (answer.status_code, answer.json()["status"]) == (200, "dismissed")
     assert httpx.get(job).json()["status"] == "dismissed"
-    assert httpx.get(f"{job}/results").status_code == 404
+    assert httpx.get(f"{job}/results").status_code == 410
 
 
 def test_dismissing_a_finished_job_removes_its_results(service: str) -> None:
@@ -208,7 +207,7 @@ def test_dismissing_a_finished_job_removes_its_results(service: str) -> None:
     address = answer.json()["map"]["href"]
     assert httpx.delete(job).status_code == 200
     assert httpx.get(address).status_code == 404
-    assert httpx.get(f"{job}/results").status_code == 404
+    assert httpx.get(f"{job}/results").status_code == 410
 
 
 def test_the_list_of_jobs_comes_in_pages_newest_first(service: str) -> None:

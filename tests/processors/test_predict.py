@@ -12,7 +12,7 @@ from PIL import Image
 
 from cup4soil.errors import InvalidArea, InvalidInput, NoData, StoreError
 from processors.jobs.desk import Desk
-from processors.jobs.queue import Job
+from processors.jobs.job import Job
 from processors.jobs.settings import JobSettings
 from service.cli import run
 from stac_catalog.store import Store

@@ -19,11 +19,13 @@ from pydantic import SecretStr
 
 from cup4soil.errors import Cup4soilError, InvalidArea, InvalidInput, NotFound, StoreError
 from processors.jobs.database import PostgresDatabase
-from processors.jobs.errors import Busy, JobFailed, NoSuchJob
+from processors.jobs.errors import Busy, JobFailed, NoSuchJob, ResultsGone
 from processors.jobs.failures import Failure
 from processors.jobs.folders import JobFolders
 from processors.jobs.prefer import preferences, wants_async
-from processors.jobs.queue import Claim, JobFilter, Queue, is_job_id
+from processors.jobs.job import Claim, is_job_id
+from processors.jobs.job_filter import JobFilter
+from processors.jobs.queue import Queue
 from processors.jobs.results import write_results
 from processors.jobs.settings import JobSettings
 from tests.postgres import postgres
@@ -319,7 +321,12 @@ def test_the_oldest_results_make_way_where_room_is_short(queue: Queue) -> None:
     mib = 2**20
     ids = [finished(queue, size) for size in (2 * mib, 2 * mib, 2 * mib)]
     JobFolders(queue.folder).sweep(patched(queue, job_results_mib=4))
-    assert [(queue.folder / id_).exists() for id_ in ids] == [False, True, True]
+    assert [(queue.folder / id_ / "results").exists() for id_ in ids] == [False, True, True]
+    # The job stays known, and says what became of them.
+    job = queue.get(ids[0])
+    assert (job.status, job.size) == ("successful", 0)
+    with pytest.raises(ResultsGone, match="not kept any more"):
+        JobFolders(queue.folder).results(job)
 
 
 def test_folders_that_no_job_has_go_once_they_are_old(queue: Queue) -> None:

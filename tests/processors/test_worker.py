@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from processors.jobs import worker
-from processors.jobs.queue import Job, Queue
+from processors.jobs.job import Job
+from processors.jobs.queue import Queue
 from processors.jobs.settings import JobSettings
 
 CHILD = str(Path(__file__).with_name("slow_child.py"))

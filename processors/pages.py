@@ -1,0 +1,19 @@
+"""Pages of our own routers for people who follow their links in a browser; they load nothing from elsewhere."""
+
+from functools import lru_cache
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from processors.resources import TEMPLATES
+
+
+def page(template: str, root: str, **values: object) -> str:
+    """HTML of a template of this room; ``root`` leads to the OGC API, without a slash at its end."""
+    return _environment().get_template(template).render(root=root, **values)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True
+    )
