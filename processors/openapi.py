@@ -43,6 +43,7 @@ def openapi_document(config: Mapping[str, Any], *, plain: bool = False) -> Json:
             "parameters": _parameters(),
             "responses": _responses(),
             "schemas": _schemas(),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
 

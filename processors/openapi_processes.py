@@ -53,7 +53,8 @@ def process_schemas() -> Json:
 
 
 def _object(required: tuple[str, ...], /, **properties: Json) -> Json:
-    return {"type": "object", "required": list(required), "properties": properties}
+    schema: Json = {"type": "object", "properties": properties}
+    return schema | {"required": list(required)} if required else schema
 
 
 def _list(items: Json) -> Json:
@@ -107,6 +108,8 @@ def _execution() -> Json:
         "summary": "Run a process",
         "tags": ["processes"],
         "parameters": [process_id, prefer],
+        # Where the operator wants a key.
+        "security": [{}, {"key": []}],
         "requestBody": {"required": True, "content": {JSON: {"schema": ref("schemas", "execute")}}},
         "responses": {
             "200": {"description": "The results.", "headers": {"Link": monitor}, "content": _outputs()},
@@ -166,7 +169,7 @@ def _dismiss() -> Json:
                 "description": "The job is dismissed.",
                 "content": {JSON: {"schema": ref("schemas", "statusInfo")}},
             },
-            **errors("401", "403", "404", "503"),
+            **errors("404", "503"),
         },
     }
 
