@@ -23,6 +23,7 @@ from cup4soil.settings import Settings
 from processors import edr_description, map_links, records_documents
 from processors.coverage_catalog import CoverageCatalog
 from processors.jobs.errors import NoSuchProcess
+from processors.jobs.manager import declare_conformance
 from processors.openapi import openapi_document
 from processors.records_documents import COLLECTION as RECORDS
 from processors.resources import (
@@ -64,12 +65,18 @@ _COPIES = count()
 
 
 def mount_pygeoapi(
-    app: FastAPI, store: Store, settings: Settings, *, root: str | None = None, manager: str = MANAGER
+    app: FastAPI,
+    store: Store,
+    settings: Settings,
+    *,
+    root: str | None = None,
+    manager: str = MANAGER,
+    callbacks: bool = False,
 ) -> ModuleType:
     """Mount pygeoapi below ``/ogc`` of ``app``; returns its module, the application's own copy.
 
     ``root`` is the address of the service as clients see it, without a slash at the end. Routes that are to
-    stand before pygeoapi's must have been added before.
+    stand before pygeoapi's must have been added before. ``callbacks`` tells whether jobs may call back.
     """
     base = (root or _DEFAULT_ROOT).rstrip("/")
     addresses = Addresses(ogc=f"{base}/ogc", root=base)
@@ -77,6 +84,7 @@ def mount_pygeoapi(
     resources = StoreResources(CoverageCatalog(store), addresses, fixed)
     config = configuration(settings, store.root, addresses, resources, manager=manager)
     module = _load(config)
+    declare_conformance(callbacks=callbacks)
     app.mount("/ogc", _application(module), name="ogc")
     return module
 

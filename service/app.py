@@ -100,7 +100,13 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.include_router(
         metadata_router(store, settings, backend, public_url=public, trust_forwarded=settings.trust_proxy)
     )
-    mount_pygeoapi(app, store, settings, root=settings.public_url or settings.local_url)
+    mount_pygeoapi(
+        app,
+        store,
+        settings,
+        root=settings.public_url or settings.local_url,
+        callbacks=bool(settings.callback_hosts),
+    )
     _mount_files(app, store)
     return app
 

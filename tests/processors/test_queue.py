@@ -22,9 +22,9 @@ from processors.jobs.database import PostgresDatabase
 from processors.jobs.errors import Busy, JobFailed, NoSuchJob, ResultsGone
 from processors.jobs.failures import Failure
 from processors.jobs.folders import JobFolders
-from processors.jobs.prefer import preferences, wants_async
 from processors.jobs.job import Claim, is_job_id
 from processors.jobs.job_filter import JobFilter
+from processors.jobs.prefer import preferences, wants_async
 from processors.jobs.queue import Queue
 from processors.jobs.results import write_results
 from processors.jobs.settings import JobSettings
