@@ -20,12 +20,19 @@ _SHARE_ALIKE = frozenset({"CC-BY-SA-4.0", "CC-BY-NC-SA-4.0"})
 # What leaves the licence of a derived work open; Sentinel data ask for a notice only.
 _PERMISSIVE = frozenset({"CC0-1.0", "CC-BY-4.0", "Copernicus-Sentinel", "proprietary-permitted", "Apache-2.0"})
 _NON_COMMERCIAL = frozenset({"CC-BY-NC-4.0"})
+# Under which copies may be passed on, with due credit.
+_OPEN = frozenset({"CC0-1.0", "CC-BY-4.0"}) | _SHARE_ALIKE | _NON_COMMERCIAL
 _NON_COMMERCIAL_TARGETS = frozenset({"CC-BY-NC-4.0", "CC-BY-NC-SA-4.0"})
 
 
 def licence_url(licence: str) -> str | None:
     """Where the text of an SPDX licence is found, None when it is not a public licence."""
     return _URLS.get(licence)
+
+
+def may_be_passed_on(licence: str | None) -> bool:
+    """Whether copies of what is under this licence may be given to anybody; False where that is not known."""
+    return licence in _OPEN
 
 
 def derived_licence(sources: Iterable[str | None], default: str = DEFAULT_LICENCE) -> str:

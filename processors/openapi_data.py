@@ -7,8 +7,9 @@ from processors.edr_formats import CSV, GEOJSON
 from processors.edr_query import PARAMETERS as EDR_PARAMETERS
 from processors.edr_query import WITHIN_UNITS
 from processors.records_documents import COLLECTION as RECORDS
-from processors.records_query import DEFAULT, MOST, MOST_SKIPPED, TYPES
+from processors.records_query import DEFAULT, MOST, TYPES
 from processors.records_query import PARAMETERS as RECORDS_PARAMETERS
+from processors.search_paging import MOST_SKIPPED
 
 type Json = dict[str, Any]
 

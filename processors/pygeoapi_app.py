@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
 from cup4soil.settings import Settings
-from processors import edr_description, map_links, records_documents
+from processors import edr_description, feature_documents, map_links, records_documents
 from processors.coverage_catalog import CoverageCatalog
 from processors.jobs.errors import NoSuchProcess
 from processors.jobs.manager import declare_conformance
@@ -35,6 +35,7 @@ from processors.resources import (
     configuration,
     records_resource,
 )
+from stac_catalog.sites import SiteIndex
 from stac_catalog.store import Store
 
 # What is left to pygeoapi. Coverages have their own router; the rest of its routes would answer with errors.
@@ -70,18 +71,20 @@ def mount_pygeoapi(
     settings: Settings,
     *,
     root: str | None = None,
+    sites: SiteIndex | None = None,
     manager: str = MANAGER,
     callbacks: bool = False,
 ) -> ModuleType:
     """Mount pygeoapi below ``/ogc`` of ``app``; returns its module, the application's own copy.
 
-    ``root`` is the address of the service as clients see it, without a slash at the end. Routes that are to
-    stand before pygeoapi's must have been added before. ``callbacks`` tells whether jobs may call back.
+    ``root`` is the address of the service as clients see it, without a slash at the end; ``sites`` has the features.
+    Routes that are to stand before pygeoapi's must have been added before. ``callbacks`` tells whether jobs may call
+    back.
     """
     base = (root or _DEFAULT_ROOT).rstrip("/")
     addresses = Addresses(ogc=f"{base}/ogc", root=base)
     fixed = PROCESSES | {RECORDS: records_resource(addresses)}
-    resources = StoreResources(CoverageCatalog(store), addresses, fixed)
+    resources = StoreResources(CoverageCatalog(store), addresses, fixed, sites)
     config = configuration(settings, store.root, addresses, resources, manager=manager)
     module = _load(config)
     declare_conformance(callbacks=callbacks)
@@ -139,7 +142,7 @@ def _state_conformance() -> None:
     own = (
         (coverages.CONFORMANCE_CLASSES, (*CONFORMANCE, *edr_description.CONFORMANCE, *map_links.CONFORMANCE)),
         (processes.CONFORMANCE_CLASSES, PROCESS_CONFORMANCE),
-        (core.CONFORMANCE_CLASSES, records_documents.CONFORMANCE),
+        (core.CONFORMANCE_CLASSES, (*records_documents.CONFORMANCE, *feature_documents.CONFORMANCE)),
     )
     for stated, added in own:
         stated.extend(each for each in added if each not in stated)

@@ -1,16 +1,15 @@
 """What a client asks of the records: the parameters of OGC API Records (20-004), read and checked."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from cup4soil.errors import InvalidInput
-from processors.coverage_query import collect, parse_interval
+from processors.coverage_query import collect
+from processors.search_paging import parse_offset, parse_period
 from stac_catalog.search_query import Filter, Query, parse_limit, parse_names
 from stac_catalog.search_text import parse_terms
-from stac_catalog.search_values import SECOND, Period, parse_bbox
+from stac_catalog.search_values import parse_bbox
 
 PARAMETERS: Final = (
     "q", "bbox", "datetime", "type", "ids", "property", "depth", "limit", "offset", "token", "f",
@@ -18,9 +17,7 @@ PARAMETERS: Final = (
 TYPES: Final = ("dataset", "model")
 MOST: Final = 500
 DEFAULT: Final = 20
-MOST_SKIPPED: Final = 10_000
 _MODEL = "model"
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +37,11 @@ def parse_records(pairs: Iterable[tuple[str, str]]) -> RecordsQuery:
     """
     given = collect(pairs, PARAMETERS, lists=("ids", "type"))
     check_format(given.get("f"))
-    offset = _offset(given.get("offset", "0"))
-    if offset and "token" in given:
-        raise InvalidInput("both offset and token are given", "follow the link of rel next as it is")
+    offset = parse_offset(given)
     query = Query(
         ids=parse_names(given["ids"], "ids") if "ids" in given else (),
         boxes=parse_bbox(given["bbox"]) if "bbox" in given else (),
-        period=_period(given["datetime"]) if "datetime" in given else None,
+        period=parse_period(given["datetime"]) if "datetime" in given else None,
         filter=_filter(given),
         terms=parse_terms(given["q"]) if "q" in given else (),
         limit=parse_limit(given.get("limit", str(DEFAULT)), MOST),
@@ -63,23 +58,6 @@ def check_format(name: str | None) -> None:
     """
     if name is not None and name.lower() not in ("json", "geojson"):
         raise InvalidInput(f"f is {name[:80]!r}", "records are given as json")
-
-
-def _offset(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or int(text) > MOST_SKIPPED:
-        raise InvalidInput(
-            f"offset is {text[:80]!r}", f"give a whole number up to {MOST_SKIPPED}, or follow the links of rel next"
-        )
-    return int(text)
-
-
-def _period(text: str) -> Period:
-    interval = parse_interval(text, "datetime")
-    ends = (
-        None if end is None else round((end - _EPOCH).total_seconds() * SECOND)
-        for end in (interval.start, interval.end)
-    )
-    return Period(*ends)
 
 
 def _filter(given: dict[str, str]) -> Filter | None:

@@ -1,6 +1,5 @@
 """Routes of OGC API Records over every product, to stand before the mounted pygeoapi."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -13,12 +12,12 @@ from cup4soil.settings import Settings
 from processors.coverage_query import collect
 from processors.records_documents import COLLECTION, GEOJSON, queryables, record, schema
 from processors.records_query import RecordsQuery, check_format, parse_records
+from processors.search_paging import page_at, place_of
 from stac_catalog.search_backend import Page, SearchBackend
 from stac_catalog.search_query import Query
 
 _SCHEMA = "application/schema+json"
 _DEFAULT_ROOT = "http://127.0.0.1:8000"
-_SKIP = 1000
 
 
 def records_router(backend: SearchBackend, settings: Settings, *, root: str | None = None) -> APIRouter:
@@ -51,7 +50,7 @@ class _Doors:
 
     def items(self, request: Request) -> JSONResponse:
         asked = parse_records(request.query_params.multi_items())
-        page = self._page(asked)
+        page = page_at(self._backend, asked.query, asked.offset)
         body: dict[str, Any] = {
             "type": "FeatureCollection",
             "features": [record(text, self._settings, self._root) for text in page.items],
@@ -78,21 +77,8 @@ class _Doors:
         check_format(collect(request.query_params.multi_items(), ("f",)).get("f"))
         return JSONResponse(schema(f"{self._here}/schema"), media_type=_SCHEMA)
 
-    def _page(self, asked: RecordsQuery) -> Page:
-        """The page that begins ``offset`` records after the first."""
-        query, left, matched = asked.query, asked.offset, None
-        while left:
-            skipped = self._backend.search(replace(query, limit=min(left, _SKIP)))
-            matched = skipped.matched if matched is None else matched
-            left -= len(skipped.items)
-            if skipped.token is None:
-                return Page((), None, matched)
-            query = replace(query, token=skipped.token)
-        page = self._backend.search(query)
-        return page if matched is None else replace(page, matched=matched)
-
     def _links(self, asked: RecordsQuery, page: Page) -> list[dict[str, str]]:
-        links = [self._link("self", "These records", asked.given | self._place(asked))]
+        links = [self._link("self", "These records", asked.given | place_of(asked.query, asked.offset))]
         if page.token is not None:
             links.append(self._link("next", "The next records", asked.given | {"token": page.token}))
         if asked.offset:
@@ -100,11 +86,6 @@ class _Doors:
             links.append(self._link("prev", "The records before", asked.given | {"offset": str(before)}))
         collection = {"rel": "collection", "type": "application/json", "title": "All records", "href": self._here}
         return [*links, collection]
-
-    def _place(self, asked: RecordsQuery) -> dict[str, str]:
-        if asked.query.token is not None:
-            return {"token": asked.query.token}
-        return {"offset": str(asked.offset)} if asked.offset else {}
 
     def _link(self, rel: str, title: str, query: dict[str, str]) -> dict[str, str]:
         address = f"{self._here}/items" + (f"?{urlencode(query)}" if query else "")

@@ -12,9 +12,12 @@ from processors.coverage_catalog import Collection, CoverageCatalog
 from processors.coverage_formats import GEOTIFF
 from processors.crs import CRS84_URI
 from processors.edr_description import edr_links, edr_members
+from processors.feature_documents import collection_document
+from processors.feature_schemas import PROPERTIES
 from processors.map_links import map_links
 from processors.records_documents import catalogue
 from stac_catalog.catalogs import CATALOG_ID
+from stac_catalog.sites import SiteIndex
 from stac_catalog.visibility import is_hidden, visible
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -40,33 +43,40 @@ class Addresses:
 
 
 class StoreResources(Mapping[str, dict[str, Any]]):
-    """The ``resources`` of pygeoapi's configuration, live: ``fixed`` ones and the coverages of a store.
+    """The ``resources`` of pygeoapi's configuration, live: ``fixed`` ones, the coverages of a store and its features.
 
     pygeoapi reads them at every request. Each reading looks at the state of the store's index; collections
     are described anew only when that has changed.
     """
 
-    def __init__(self, catalog: CoverageCatalog, addresses: Addresses, fixed: Mapping[str, dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        catalog: CoverageCatalog,
+        addresses: Addresses,
+        fixed: Mapping[str, dict[str, Any]],
+        sites: SiteIndex | None = None,
+    ) -> None:
         self._catalog = catalog
         self._addresses = addresses
         self._fixed = dict(fixed)
+        self._sites = sites
         self._described: tuple[Mapping[str, Collection] | None, dict[str, dict[str, Any]]] = (None, {})
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         if is_hidden(key):
             raise KeyError(key)
-        return self._current()[key]
+        return self._all()[key]
 
     def __iter__(self) -> Iterator[str]:
         # A copy: the store may change while pygeoapi walks over its collections.
-        return iter(tuple(visible(self._current())))
+        return iter(tuple(visible(self._all())))
 
     def __len__(self) -> int:
-        return len(visible(self._current()))
+        return len(visible(self._all()))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, dict[str, Any]]:
         """pygeoapi copies its configuration for its templates: they get what there is now."""
-        return {key: dict(self._current()[key]) for key in self}
+        return {key: dict(self[key]) for key in self}
 
     def members(self, key: str) -> dict[str, Any]:
         """What the description of a collection has beside pygeoapi's own; ``links`` are more. No raster is opened.
@@ -84,7 +94,7 @@ class StoreResources(Mapping[str, dict[str, Any]]):
     def document(self, key: str) -> dict[str, Any] | None:
         """The whole description of a collection that is no coverage; None for pygeoapi to make one."""
         found: dict[str, Any] | None = self[key].get("document")
-        return None if found is None else found | {"links": list(found["links"]), "extent": self._extent()}
+        return None if found is None else {"extent": self._extent()} | found | {"links": list(found["links"])}
 
     def _extent(self) -> dict[str, Any]:
         """Place and time of all coverages that may be seen; the globe and open ends without any."""
@@ -97,6 +107,21 @@ class StoreResources(Mapping[str, dict[str, Any]]):
         interval = [min((begin for begin, _ in times if begin), default=None), max(filter(None, ends), default=None)]
         box = [min(wests), min(souths), max(easts), max(norths)]
         return {"spatial": {"bbox": [box], "crs": CRS84_URI}, "temporal": {"interval": [interval]}}
+
+    def _all(self) -> dict[str, dict[str, Any]]:
+        return self._current() | self._features()
+
+    def _features(self) -> dict[str, dict[str, Any]]:
+        """The collections of features that have any."""
+        if self._sites is None:
+            return {}
+        extents = {name: self._sites.extent(name) for name in PROPERTIES}
+        documents = (
+            collection_document(name, extent, self._addresses.ogc)
+            for name, extent in extents.items()
+            if extent is not None
+        )
+        return {document["id"]: _documented(document) for document in documents}
 
     def _current(self) -> dict[str, dict[str, Any]]:
         collections = self._catalog.collections()
@@ -112,7 +137,11 @@ class StoreResources(Mapping[str, dict[str, Any]]):
 
 def records_resource(addresses: Addresses) -> dict[str, Any]:
     """The collection of records for pygeoapi's lists; our own router answers below it."""
-    document = catalogue(addresses.ogc)
+    return _documented(catalogue(addresses.ogc))
+
+
+def _documented(document: dict[str, Any]) -> dict[str, Any]:
+    """A collection that is described by a whole document."""
     about = {name: document[name] for name in ("title", "description", "keywords", "links")}
     extents = {"spatial": {"bbox": [-180.0, -90.0, 180.0, 90.0], "crs": CRS84_URI}}
     return {"type": "collection", **about, "extents": extents, "providers": [], "document": document}

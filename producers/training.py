@@ -22,6 +22,7 @@ from cup4soil.soil_models import DEPTH_FEATURE, TrainingRows, collection_name, s
 from producers.reporting import write_report
 from producers.sample_sources import SampleSource, sample_source
 from producers.samples import SampleSpec, check_spec
+from producers.site_terms import SiteTerms, site_terms
 from producers.training_choices import Chooser, told, uncorrelated
 from producers.training_data import Training, read_training
 from producers.training_folds import FoldPlan, random_plan, spatial_plan
@@ -30,6 +31,7 @@ from producers.training_request import TrainRequest
 from producers.training_result import Choices, TrainingResult
 from producers.training_targets import check_targets
 from producers.training_validation import LEVELS, Checked, validate
+from producers.validation_sites import SitesPlan
 
 COLLECTION = "models"
 _VERSION = "2.0"
@@ -57,6 +59,7 @@ class TrainJob:
     stack: CovariateStack | None
     sources: tuple[Source, ...]
     licence: str
+    terms: SiteTerms
 
     collection = COLLECTION
 
@@ -91,6 +94,14 @@ class TrainJob:
         codes = [target.property.code for target in self.spec.targets]
         name = "texture" if set(codes) == set(TEXTURE_CODES) else "-".join(codes)
         return f"{name}-3d" if self.request.three_d else collection_name(name, self.spec.depth)
+
+    @cached_property
+    def sites(self) -> SitesPlan | None:
+        """The validation sites as a product, None where they are closed."""
+        if self.terms.closed is not None:
+            return None
+        samples = tuple(source for source in self.sources if source.role == "samples")
+        return SitesPlan(self.subject, self.id, samples, self.terms.grid_m)
 
     @property
     def covariate_names(self) -> tuple[str, ...]:
@@ -219,6 +230,8 @@ class TrainJob:
             result, self.id, record.sources, checksum, calibrated, signature, dated=period is not None
         )
         save_description(folder, description)
+        if self.sites is not None:
+            self.sites.write(folder / self.sites.id, result, record, dated=period is not None)
         write_report(folder, result, record, threads=self.settings.threads)
         return record
 
@@ -257,7 +270,7 @@ def plan_training(request: TrainRequest, settings: Settings) -> TrainJob:
     stack = _stack(request) if request.covariates else None
     sources = (*_sample_sources(request, source), *(stack.sources() if stack else ()))
     licence = derived_licence([each.licence for each in sources], settings.data_policy)
-    job = TrainJob(request, settings, source, spec, stack, sources, licence)
+    job = TrainJob(request, settings, source, spec, stack, sources, licence, site_terms(request, source))
     _check_names(job)
     # Parameters of the forest are checked where they are used; now is the time to hear of it.
     _ = job.forest_parameters

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import numpy as np
 import pyproj
+from numpy.typing import NDArray
 
 from cup4soil.areas import WGS84
 from cup4soil.grids import Bounds, crs_code, parse_crs
@@ -179,7 +180,7 @@ def model_record(
         property_code=_only_code(result),
         depth=None if result.depth is None else str(result.depth),
         period=period or Period(start=now, end=now),
-        extent=Extent.of_bounds(_bounds(result)),
+        extent=Extent.of_bounds(bounds_of_places(*sample_places(result))),
         algorithm=algorithm,
         sources=sources,
         quality=_all_measures(result),
@@ -322,9 +323,15 @@ def lower_first(title: str) -> str:
     return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
-def _bounds(result: TrainingResult) -> Bounds:
+def sample_places(result: TrainingResult) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Longitude and latitude of the samples in degrees, (m,) each."""
     transformer = pyproj.Transformer.from_crs(crs_code(parse_crs(result.crs)), crs_code(WGS84), always_xy=True)
-    lon, lat = (np.asarray(axis) for axis in transformer.transform(result.table.x, result.table.y))
+    lon, lat = transformer.transform(result.table.x, result.table.y)
+    return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64)
+
+
+def bounds_of_places(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Bounds:
+    """The box around places in degrees, which has an area even around a single one."""
     edge = _LEAST_EXTENT_DEGREES
     return Bounds(
         max(-180.0, float(lon.min()) - edge), max(-90.0, float(lat.min()) - edge),

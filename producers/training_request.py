@@ -49,7 +49,8 @@ class TrainRequest(BaseModel):
     columns of sand, silt and clay where their names do not tell. ``log_targets`` are the columns or properties whose
     logarithm is modelled, all with ``log``. ``ordered`` names classes whose numbers have an order,
     ``computed`` declares covariates computed of others, ``grid`` is a raster to take the grid of.
-    ``block_size`` is in metres, ``period`` when the samples were taken.
+    ``block_size`` is in metres, ``period`` when the samples were taken. ``sites`` and ``sites_grid`` (m) say
+    whether and how exactly the places of the samples are given to others, see :mod:`producers.site_terms`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,6 +102,8 @@ class TrainRequest(BaseModel):
     attribution: str | None = None
     title: str | None = None
     period: Period | None = None
+    sites: Literal["auto", "open", "closed"] = "auto"
+    sites_grid: float | None = Field(default=None, ge=1, le=100_000, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _check(self) -> "TrainRequest":
@@ -171,6 +174,8 @@ class TrainRequest(BaseModel):
             "attribution",
             "depth",
             "depths",
+            "sites",
+            "sites_grid",
         }
         stated = self.model_dump(mode="json", exclude=left_out)
         depths = [str(depth) for depth in self.depths]

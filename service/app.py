@@ -18,6 +18,7 @@ from cup4soil.errors import NotFound
 from cup4soil.rasters.handles import keep_decoded
 from processors.coverage_router import coverage_router
 from processors.edr_router import edr_router
+from processors.feature_router import feature_router
 from processors.maps import map_router
 from processors.process_router import process_router
 from processors.pygeoapi_app import mount_pygeoapi
@@ -36,6 +37,7 @@ from service.settings import ServiceSettings
 from stac_catalog.api import add_stac_api
 from stac_catalog.metadata_router import metadata_router
 from stac_catalog.oai import oai_router
+from stac_catalog.sites import SITES_INDEX_FILE, SiteIndex
 from stac_catalog.store import Store
 
 _LOG = logging.getLogger(__name__)
@@ -81,7 +83,6 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.include_router(health_router(store, settings))
     app.include_router(metrics_router(store, settings))
     backend = search_backend(store.root, settings)
-    app.state.close = backend.close
     add_stac_api(
         app,
         backend,
@@ -100,14 +101,18 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.include_router(
         metadata_router(store, settings, backend, public_url=public, trust_forwarded=settings.trust_proxy)
     )
+    sites = SiteIndex(store.root / SITES_INDEX_FILE, seconds=settings.search_seconds)
+    app.include_router(feature_router(sites, settings.features_items, root=settings.public_url or settings.local_url))
     mount_pygeoapi(
         app,
         store,
         settings,
         root=settings.public_url or settings.local_url,
+        sites=sites,
         callbacks=bool(settings.callback_hosts),
     )
     _mount_files(app, store)
+    app.state.indexes = (backend, sites)
     return app
 
 
@@ -151,6 +156,7 @@ def _mount_files(app: FastAPI, store: Store) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     _LOG.info("CUP4SOIL %s is ready", app.version)
     yield
-    app.state.close()
+    for index in app.state.indexes:
+        index.close()
     if MULTIPROCESS in os.environ:
         mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]

@@ -20,6 +20,7 @@ from producers.simulation import (
     evaluate,
     simulate_archive,
 )
+from producers.sites_job import deliver_sites
 from producers.training import TrainJob, TrainRequest, plan_training
 from stac_catalog.store import Store
 
@@ -35,13 +36,15 @@ class Demo:
     landscape: SimulatedLandscape
     composite: Delivery
     model: Delivery
+    sites: Delivery | None
     soil_map: Delivery
     score: DemoScore
 
     @property
     def deliveries(self) -> tuple[Delivery, ...]:
         """The products in the order they were made."""
-        return self.composite, self.model, self.soil_map
+        made = (self.composite, self.model, self.sites, self.soil_map)
+        return tuple(each for each in made if each is not None)
 
 
 def run_demo(root: Path, settings: Settings, progress: Progress, *, size: int = 500) -> Demo:
@@ -53,12 +56,14 @@ def run_demo(root: Path, settings: Settings, progress: Progress, *, size: int = 
     folder = store.root / FOLDER
     landscape = simulate_archive(folder / "archive", progress=progress, size=size, threads=settings.threads)
     composite = deliver(_composite(landscape, settings), folder / "composite", store, progress)
-    model = deliver(_training(landscape, settings), folder / "model", store, progress)
+    training = _training(landscape, settings)
+    model = deliver(training, folder / "model", store, progress)
+    sites = deliver_sites(training, model.folder, store, progress)
     wanted = PredictRequest(model=model.folder, covariates=(composite.folder,), period=composite.record.period)
     soil_map = deliver(plan_prediction(wanted, settings), folder / "soc", store, progress)
     score = evaluate(landscape, composite.folder, soil_map.folder)
     (folder / "score.json").write_text(score.to_json() + "\n", encoding="utf-8")
-    return Demo(store.catalog_path, landscape, composite, model, soil_map, score)
+    return Demo(store.catalog_path, landscape, composite, model, sites, soil_map, score)
 
 
 def _composite(landscape: SimulatedLandscape, settings: Settings) -> CompositeJob:

@@ -7,12 +7,13 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 
 from processors.coverage_settings import CoverageSettings
+from processors.feature_settings import FeatureSettings
 from processors.jobs.settings import JobSettings
 
 _SOURCE: Final = re.compile(r"'self'|'none'|https?://[\w*.-]+(?::\d+)?", re.ASCII)
 
 
-class ServiceSettings(JobSettings, CoverageSettings):
+class ServiceSettings(JobSettings, CoverageSettings, FeatureSettings):
     """Everything an operator may set, as ``CUP4SOIL_...`` in the environment."""
 
     cors_origins: tuple[str, ...] = Field(

@@ -53,7 +53,10 @@ _DESCRIPTIONS: dict[ProductKind, str] = {
         "and where the model is applicable. Each item states how it was validated and its limitations."
     ),
     "model": "Models that predict a soil property. Each item states its figures of validation and its limitations.",
-    "samples": "Sets of soil samples.",
+    "samples": (
+        "Places of soil samples with what was measured there, what a model predicted without having seen them, and its "
+        "90 % interval. Each item states its model, its licence and how exact its places are."
+    ),
 }
 
 

@@ -172,10 +172,14 @@ class SearchIndex:
             if row is None or row[0] != state:
                 db.execute("BEGIN IMMEDIATE")
                 other_folders = row is None or _folders(row[0]) != _folders(state)
-                Synchronisation(Rows(db), self._catalog, self._served()).run(everything=other_folders)
+                self._take_in(db, everything=other_folders)
                 db.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (state,))
                 db.execute("COMMIT")
             self._seen = (state, self._database.inode())
+
+    def _take_in(self, db: sqlite3.Connection, *, everything: bool) -> None:
+        """What is new in the catalog, within a transaction."""
+        Synchronisation(Rows(db), self._catalog, self._served()).run(everything=everything)
 
     def _page(self, connection: Connection, query: Query) -> Page:
         statement = page_statement(query)

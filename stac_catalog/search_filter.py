@@ -44,6 +44,17 @@ def parse_filter(value: object, language: str) -> Filter:
     Raises:
         InvalidInput: when it is no CQL2, uses what is not supported, or is too complicated.
     """
+    tree = read_filter(value, language)
+    check_filter(tree)
+    return tree
+
+
+def read_filter(value: object, language: str) -> Filter:
+    """A filter as :func:`parse_filter` gives it, but for the check that all of it is supported.
+
+    Raises:
+        InvalidInput: when it is no CQL2, or is too long or too complicated to parse.
+    """
     if language not in ("cql2-text", "cql2-json"):
         raise InvalidInput(f"filter-lang is {shown(language)}", "give cql2-text or cql2-json")
     text = value if isinstance(value, str) else json.dumps(value)
@@ -55,8 +66,16 @@ def parse_filter(value: object, language: str) -> Filter:
         tree: Filter = (cql2.parse_text if language == "cql2-text" else cql2.parse_json)(text).to_json()
     except (cql2.ParseError, RecursionError) as error:
         raise InvalidInput(f"filter is no {language}: {shown(str(error))}", "see OGC 21-065r2") from error
-    condition_of(tree, Facts())
     return tree
+
+
+def check_filter(tree: Filter) -> None:
+    """Refuse what no search can do.
+
+    Raises:
+        InvalidInput: when it uses what is not supported, or is too complicated.
+    """
+    condition_of(tree, Facts())
 
 
 def condition_of(tree: Filter, dialect: Dialect) -> Condition:

@@ -134,11 +134,11 @@ def _entry(collection: str, name: str, state: str, item: Mapping[str, Any], fold
         end=parse_instant(properties.get("end_datetime") or instant),
         box=(west, south, east, north),
         shape=shapely.from_geojson(json.dumps(item["geometry"])).wkb,
-        facts=frozenset(_facts(properties)),
+        facts=frozenset(facts_of(properties)),
     )
 
 
-def _facts(properties: Mapping[str, Any], prefix: str = "", depth: int = _DEPTH) -> Iterator[Fact]:
+def facts_of(properties: Mapping[str, Any], prefix: str = "", depth: int = _DEPTH) -> Iterator[Fact]:
     """What items may be selected by: name, kind and value of each property that is not null.
 
     Members of objects are named with a dot between; of lists and deep objects only their presence is known.
@@ -154,7 +154,7 @@ def _facts(properties: Mapping[str, Any], prefix: str = "", depth: int = _DEPTH)
         elif value is not None:
             yield name, "j", ""
             if isinstance(value, Mapping) and depth > 1:
-                yield from _facts(value, f"{name}.", depth - 1)
+                yield from facts_of(value, f"{name}.", depth - 1)
 
 
 def _read(path: Path) -> dict[str, Any]:

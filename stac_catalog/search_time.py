@@ -9,7 +9,7 @@ from stac_catalog.search_values import SECOND, parse_instant, shown
 
 TIMES: Final = frozenset({"datetime", "start_datetime", "end_datetime", "created", "updated", "published", "expires"})
 _DAY: Final = 86_400 * SECOND
-_FAR: Final = 2**62
+FAR: Final = 2**62
 
 # Of the first period (a, b) to the second (c, d); both ends are part of a period.
 _RELATIONS: Final = {
@@ -84,7 +84,7 @@ def _side(dialect: Dialect, value: object) -> _Side:
 
 def _end(dialect: Dialect, value: object, side: int) -> Condition:
     if value == "..":
-        return Condition("?", (_FAR if side else -_FAR,))
+        return Condition("?", (FAR if side else -FAR,))
     if isinstance(value, str):
         value = {"timestamp" if "t" in value.lower() else "date": value}
     return _side(dialect, value)[side]

@@ -28,6 +28,7 @@ _UPPER, _LOWER = "upper (cm)", "lower (cm)"
 _DEPTH_TEXT = re.compile(r"(\d+)\s*-\s*(\d+)\s*cm", re.IGNORECASE)
 _ATTRIBUTION = "LUCAS topsoil survey {year}, European Soil Data Centre (ESDAC), Joint Research Centre"
 _TERMS = "The terms of LUCAS forbid to pass the samples on; state the licence under which the maps are to be given."
+CLOSED = "the terms of LUCAS forbid to pass the samples on"
 _THEORETICAL = "Coordinates are those of the LUCAS grid point; the sample may have been taken some metres away."
 
 
@@ -136,7 +137,7 @@ def lucas_source(name: str, table: Table, joins: Sequence[Table]) -> SampleSourc
     return SampleSource(
         name, f"LUCAS topsoil {survey.year}", table, layout, files,
         attribution=_ATTRIBUTION.format(year=survey.year), period=Period(start=start, end=end), notes=tuple(notes),
-        unavailable={code: "join the file that has it" for code in _JOINABLE if code not in properties},
+        unavailable={code: "join the file that has it" for code in _JOINABLE if code not in properties}, closed=CLOSED,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from cup4soil.errors import InvalidInput
 from cup4soil.grids import parse_crs
 from cup4soil.rasters.point_tables import point_layers
 from producers.sample_sources.geotable import columns_of, read_any_table
-from producers.sample_sources.lucas import SURVEYS, is_lucas, lucas_source
+from producers.sample_sources.lucas import CLOSED, SURVEYS, is_lucas, lucas_source
 from producers.sample_sources.mapping import SampleMapping, read_mapping
 from producers.sample_sources.source import X_COLUMN, Y_COLUMN, SampleSource, SourceLayout
 from producers.sample_sources.wosis import is_wosis, kept_columns, wosis_source
@@ -71,11 +71,16 @@ def _named(table: Table, crs: CRS | None, name: str, path: Path, joins: Sequence
     _refuse_joins(joins, "a plain table")
     there = X_COLUMN in table.columns
     layout = SourceLayout(x=X_COLUMN if there else None, y=Y_COLUMN if there else None, crs=crs if there else None)
-    return SampleSource("table", table.name, table, layout, {table.name: table.checksum})
+    return SampleSource("table", table.name, table, layout, {table.name: table.checksum}, closed=_closed(table))
 
 
 def _recognised(columns: Sequence[str]) -> str:
     return is_lucas(columns) or ("wosis" if is_wosis(columns) else "table")
+
+
+def _closed(table: Table) -> str | None:
+    """LUCAS stays LUCAS, however it is read."""
+    return CLOSED if is_lucas(table.columns) else None
 
 
 def _wosis_table(path: Path, join: Path) -> Table:
@@ -107,7 +112,7 @@ def _mapped(path: Path, mapping: Path, layer: str | None) -> SampleSource:
     )  # fmt: skip
     return SampleSource(
         "mapping", said.title or table.name, table, layout, {table.name: table.checksum, mapping.name: checksum},
-        licence=said.licence, attribution=said.attribution, period=said.period,
+        licence=said.licence, attribution=said.attribution, period=said.period, closed=_closed(table),
     )  # fmt: skip
 
 

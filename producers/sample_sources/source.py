@@ -57,7 +57,8 @@ class SampleSource:
     """Samples as they came from one or several files, ready to be read for the properties wanted.
 
     ``files`` maps the name of each file to its checksum: what decides which samples these are. ``licence`` is an SPDX
-    identifier, None where the source names none; ``notes`` are what a user of the samples has to know.
+    identifier, None where the source names none; ``notes`` are what a user of the samples has to know. ``closed`` says
+    why the samples themselves must not be given to others whatever is stated, None where their licence decides.
     """
 
     format: str
@@ -70,6 +71,7 @@ class SampleSource:
     period: Period | None = None
     notes: tuple[str, ...] = ()
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    closed: str | None = None
 
     @property
     def codes(self) -> tuple[str, ...]:

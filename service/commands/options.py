@@ -40,24 +40,20 @@ def open_store(folder: Path | None, settings: Settings) -> Store | None:
     return None if root is None else Store.open(root, settings)
 
 
-def deliver_and_show(
-    job: Job,
-    out: Path,
-    store: Path | None,
-    settings: Settings,
-    *,
-    as_json: bool,
-    more: Callable[[Delivery], dict[str, Any]] | None = None,
-) -> Delivery:
-    """Make the product unless it is there already, and tell where it is, and what ``more`` says of it."""
-    delivery = deliver(job, out, open_store(store, settings), ConsoleProgress())
-    show(_facts(delivery, more(delivery) if more else {}, as_json=as_json), as_json=as_json)
-    return delivery
+def deliver_and_show(job: Job, out: Path, store: Path | None, settings: Settings, *, as_json: bool) -> None:
+    """Make the product unless it is there already, and tell where it is."""
+    show_deliveries([deliver(job, out, open_store(store, settings), ConsoleProgress())], as_json=as_json)
 
 
-def show_deliveries(deliveries: Sequence[Delivery], *, as_json: bool) -> None:
-    """Tell where products are: one as it is alone; of several a program gets a list, a reader one after the other."""
-    told = [_facts(delivery, {}, as_json=as_json) for delivery in deliveries]
+def show_deliveries(
+    deliveries: Sequence[Delivery], *, as_json: bool, more: Sequence[dict[str, Any]] | None = None
+) -> None:
+    """Tell where products are: one as it is alone; of several a program gets a list, a reader one after the other.
+
+    ``more`` is what else there is to tell of each.
+    """
+    extras = more or [{}] * len(deliveries)
+    told = [_facts(delivery, extra, as_json=as_json) for delivery, extra in zip(deliveries, extras, strict=True)]
     if as_json and len(told) > 1:
         click.echo(json.dumps(told, indent=1, default=str))
         return

@@ -12,10 +12,12 @@ from cup4soil.products import Period
 from cup4soil.settings import Settings
 from producers.composite_request import utc_day
 from producers.jobs import Delivery, deliver
-from producers.training import TrainRequest, plan_trainings
-from service.commands.options import deliver_and_show, json_option, open_store, show_deliveries, store_option
+from producers.sites_job import deliver_sites
+from producers.training import TrainJob, TrainRequest, plan_trainings
+from service.commands.options import json_option, open_store, show_deliveries, store_option
 from service.commands.sample_options import sample_reading_options, sample_source_options
 from service.console import ConsoleProgress
+from stac_catalog.store import Store
 
 
 @click.command()
@@ -92,6 +94,15 @@ from service.console import ConsoleProgress
 @click.option("--tune", type=int, default=0, show_default=True, help="Trials of the forest's parameters.")
 @click.option("--licence", help="Licence (SPDX) of the samples; the maps follow it.")
 @click.option("--attribution", help="Whom to credit for the samples.")
+@click.option(
+    "--sites",
+    type=click.Choice(["auto", "open", "closed"]),
+    default="auto",
+    show_default=True,
+    help="Whether the store gives the samples' places, values and held-out predictions to others; auto: where the"
+    " licence of the samples is known to allow it.",
+)
+@click.option("--sites-grid", type=float, metavar="METRES", help="Round the places that are given to others.")
 @click.option("--folds", type=int, default=10, show_default=True, help="Folds of the cross-validation.")
 @click.option("--trees", type=int, default=500, show_default=True, help="Trees of the forest.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
@@ -140,14 +151,24 @@ def train(
         period=_period(sampled) if sampled else None,
         **given,
     )
-    told = _samples_as_json if as_json else _samples_in_words
     jobs = plan_trainings(request, settings)
-    if len(jobs) == 1:
-        deliver_and_show(jobs[0], model, store, settings, as_json=as_json, more=told)
-        return
-    target_store, progress = open_store(store, settings), ConsoleProgress()
-    made = [deliver(job, model / str(job.request.depth), target_store, progress) for job in jobs]
-    show_deliveries(made, as_json=as_json)
+    target_store = open_store(store, settings)
+    folders = [model] if len(jobs) == 1 else [model / str(job.request.depth) for job in jobs]
+    made = [_deliver(job, folder, target_store) for job, folder in zip(jobs, folders, strict=True)]
+    told = _samples_as_json if as_json else _samples_in_words
+    show_deliveries(
+        [delivery for delivery, _ in made], as_json=as_json, more=[told(each) | sites for each, sites in made]
+    )
+
+
+def _deliver(job: TrainJob, folder: Path, store: Store | None) -> tuple[Delivery, dict[str, Any]]:
+    """The model and, beside it in a store, its validation sites; with what is to be told of these."""
+    progress = ConsoleProgress()
+    delivery = deliver(job, folder, store, progress)
+    sites = deliver_sites(job, folder, store, progress)
+    if store is None:
+        return delivery, {}
+    return delivery, {"validation sites": f"closed: {job.terms.closed}" if sites is None else sites.record.id}
 
 
 def _texture(text: str | None) -> tuple[str, str, str] | None:
