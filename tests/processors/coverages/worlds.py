@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -127,11 +127,18 @@ def application(store: Store, *, root: str, limits: Limits | None = None) -> Fas
 @contextlib.contextmanager
 def serving(store: Store, limits: Limits | None = None) -> Iterator[str]:
     """A running server in a thread; gives its address."""
+    with running(lambda root: application(store, root=root, limits=limits)) as root:
+        yield root
+
+
+@contextlib.contextmanager
+def running(make: Callable[[str], FastAPI]) -> Iterator[str]:
+    """The server of an application made for an address, in a thread; gives the address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     root = f"http://127.0.0.1:{port}"
-    config = uvicorn.Config(application(store, root=root, limits=limits), port=port, log_level="critical")
+    config = uvicorn.Config(make(root), port=port, log_level="critical")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
