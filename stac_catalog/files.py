@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-_PART = ".part"
+PART = ".part"
 _DOOMED = ".removed-"
 _KEPT = ".kept-"
 _MANY = 8  # files from which on one wait for the whole file system is quicker than one for each
@@ -50,7 +50,7 @@ def prepared(contents: Iterable[tuple[Path, bytes]]) -> Iterator[Callable[[], No
     parts: dict[Path, Path] = {}
     try:
         for path, content in contents:
-            part = path.with_name(f".{path.name}{_PART}")
+            part = path.with_name(f".{path.name}{PART}")
             parts[part] = path
             part.write_bytes(content)
         sync_files(parts)
@@ -92,7 +92,7 @@ def remove_leftovers(folder: Path) -> None:
             discard(kept)
         else:
             kept.rename(target)
-    for part in folder.glob(f".*{_PART}"):
+    for part in folder.glob(f".*{PART}"):
         part.unlink(missing_ok=True)
     for doomed in folder.glob(f"{_DOOMED}*"):
         shutil.rmtree(doomed, ignore_errors=True)

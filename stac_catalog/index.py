@@ -6,6 +6,7 @@ ledger has their collections in doubt: where a process was killed at it, the nex
 
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -171,6 +172,20 @@ class Index:
             spot = entries.spot(number, item)
             entries.drop(number, item)
             self._write(entries, {collection: {spot} if spot else set()}, after=partial(discard, target))
+
+    def copy_lists(self, folder: Path) -> None:
+        """Copy the documents that list items, whose form is that of the catalog, into ``folder``."""
+        with connection(self.ledger.path) as db:
+            entries = Entries(db)
+            paths = [
+                self._document(name, key)
+                for name, number in entries.collections().items()
+                for key in entries.documents(number)
+            ]
+        for path in (self.path, *paths):
+            target = folder / path.relative_to(self.folder)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)
 
     def _present(self, collection: str, item: str) -> Path:
         folder = self.item_folder(collection, item)

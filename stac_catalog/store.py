@@ -92,6 +92,20 @@ class Store:
         """Ids of a collection's items in alphabetical order; none for an unknown collection."""
         return self._index.items(collection)
 
+    def copy_lists(self, folder: Path, mark: str) -> bool:
+        """Copy the documents that list items into ``folder``, as they are together at one moment.
+
+        False, and nothing is copied, when that is no more the state that has this mark in the ledger.
+
+        Raises:
+            StoreError: when they cannot be copied.
+        """
+        with writing(folder), locked(self.root / _LOCK):
+            if self.ledger.mark() != mark:
+                return False
+            self._index.copy_lists(folder)
+        return True
+
     def rebuild(self) -> None:
         """Write the index anew from the items, and remove what killed runs left behind.
 

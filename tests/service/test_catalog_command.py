@@ -1,5 +1,6 @@
 """Looking after a store from the command line."""
 
+import json
 import shutil
 
 import numpy as np
@@ -51,3 +52,26 @@ def test_folder_that_is_no_store(tmp_path, capsys, command):
     assert run(["catalog", command, str(tmp_path)]) == 1
     assert "no store" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_mirror_and_export(store, tmp_path, capsys):
+    assert run(["catalog", "mirror", str(store), str(tmp_path / "m"), "--geoparquet", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["items_written"], told["documents_written"]) == (1, 2)
+    catalog = pystac.Catalog.from_file(str(tmp_path / "m" / "catalog.json"))
+    assert len(list(catalog.get_items(recursive=True))) == 1
+    assert run(["catalog", "mirror", str(store), str(tmp_path / "m"), "--geoparquet", "--dry-run"]) == 0
+    assert "items written: 0" in capsys.readouterr().out
+    assert run(["catalog", "export", str(store), str(tmp_path / "items.parquet"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == 1
+    assert (tmp_path / "items.parquet").is_file()
+
+
+def test_mirror_without_files_needs_their_address(store, tmp_path, capsys):
+    assert run(["catalog", "mirror", str(store), str(tmp_path / "m"), "--metadata-only"]) == 1
+    assert "give --files-url or CUP4SOIL_PUBLIC_URL" in capsys.readouterr().err
+    url = "https://soil.example/catalog"
+    assert run(["catalog", "mirror", str(store), str(tmp_path / "m"), "--metadata-only", "--files-url", url]) == 0
+    assert not list((tmp_path / "m").rglob("*.tif"))
+    assert run(["catalog", "mirror", str(store), "ftp://example.org/x"]) == 1
+    assert "no place for a mirror" in capsys.readouterr().err
