@@ -145,13 +145,27 @@ def axis_names(reference: Reference) -> tuple[str, str]:
     return ("Lon", "Lat") if reference.crs.geographic else ("E", "N")
 
 
+def schema_document(coverage: Coverage) -> dict[str, Any]:
+    """The fields of a coverage as a JSON schema, in their order."""
+    properties = {
+        name: field_schema(field) | {"x-ogc-propertySeq": position}
+        for position, (name, field) in enumerate(coverage.fields.items(), 1)
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "title": coverage.title,
+        "properties": properties,
+    }
+
+
 def field_schema(field: Field) -> dict[str, Any]:
     """A field as a property of the collection's JSON schema; values are the scaled ones."""
     schema: dict[str, Any] = {
         "title": field.title,
         "description": field.description,
         "type": "integer" if is_whole(field) else "number",
-        "x-ogc-unit": field.unit,
+        "x-ogc-unit": _ucum(field),
         "x-ogc-unitLang": "UCUM",
         "x-cup4soil-stored": {
             "dtype": field.dtype,
@@ -169,6 +183,10 @@ def field_schema(field: Field) -> dict[str, Any]:
         low, high = _representable(field)
         schema |= {"minimum": low, "maximum": high}
     return schema
+
+
+def _ucum(field: Field) -> str:
+    return _UCUM_CODES.get(field.unit, field.unit)
 
 
 def _representable(field: Field) -> tuple[float, float]:
@@ -243,8 +261,7 @@ def parameter(field: Field) -> dict[str, Any]:
         observed["categories"] = [{"id": names[value], "label": {"en": title}} for value, title in field.categories]
         found["categoryEncoding"] = {names[value]: value for value, _ in field.categories}
     else:
-        symbol = _UCUM_CODES.get(field.unit, field.unit)
-        found["unit"] = {"label": {"en": field.unit}, "symbol": {"value": symbol, "type": _UCUM}}
+        found["unit"] = {"label": {"en": field.unit}, "symbol": {"value": _ucum(field), "type": _UCUM}}
     return found | {"observedProperty": observed}
 
 
@@ -299,7 +316,7 @@ def _swe(field: Field, definition: str) -> dict[str, Any]:
         "label": field.title,
         "description": field.description,
         "definition": definition,
-        "uom": {"type": "UnitReference", "code": _UCUM_CODES.get(field.unit, field.unit)},
+        "uom": {"type": "UnitReference", "code": _ucum(field)},
         "nilValues": [{"type": "NilValue", "value": field.nodata, "reason": "no data"}],
         "scale": field.scale,
         "offset": field.offset,

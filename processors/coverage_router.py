@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from threading import BoundedSemaphore
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -17,9 +16,9 @@ from processors.coverage_formats import (
     GEOTIFF,
     coverage_json,
     domain_set,
-    field_schema,
     geotiff,
     range_type,
+    schema_document,
 )
 from processors.coverage_grid import Limits
 from processors.coverage_netcdf import NETCDF, netcdf
@@ -30,7 +29,7 @@ from processors.coverage_reader import Answer, CoverageReader, common_type
 from processors.coverage_settings import limits_of
 from processors.coverages import Coverage, grid_bounds
 from processors.crs import reference_of
-from processors.negotiation import Formats
+from processors.negotiation import Formats, only_json
 from stac_catalog.store import Store
 
 _FORMATS = Formats(
@@ -133,8 +132,7 @@ class _Doors:
         query = parse_query(request.query_params.multi_items())
         if query != CoverageQuery(when=query.when, format=query.format, several=query.several):
             raise InvalidInput("a description of a coverage takes no subset", "give datetime and f only")
-        if query.format is not None and query.format.lower() != "json":
-            raise InvalidInput(f"f is {query.format[:80]!r}", "descriptions are given as json")
+        only_json(query.format, request.headers.get("accept"))
         return self._reader.catalog.coverage(collection, query.when)
 
 
@@ -145,20 +143,6 @@ def encode(answers: Sequence[Answer], kind: str, institution: str) -> bytes:
     if kind == NETCDF:
         return netcdf(answers, institution)
     return geotiff(answers[-1], cloud_optimised=kind == COG)
-
-
-def schema_document(coverage: Coverage) -> dict[str, Any]:
-    """The fields of a coverage as a JSON schema, in their order."""
-    properties = {
-        name: field_schema(field) | {"x-ogc-propertySeq": position}
-        for position, (name, field) in enumerate(coverage.fields.items(), 1)
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "title": coverage.title,
-        "properties": properties,
-    }
 
 
 def _headers(answers: Sequence[Answer], kind: str) -> dict[str, str]:

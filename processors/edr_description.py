@@ -1,4 +1,4 @@
-"""What EDR adds to the descriptions of collections, and what of the standard is met."""
+"""What EDR adds to the descriptions of collections."""
 
 from typing import Any, Final
 
@@ -7,10 +7,6 @@ from processors.coverage_formats import COVERAGE_JSON, is_whole, parameter
 from processors.crs import CRS84, Reference, project_points, reference_of
 from processors.edr_query import PARAMETERS, WITHIN_UNITS
 
-CONFORMANCE: Final = tuple(
-    f"http://www.opengis.net/spec/ogcapi-edr-1/1.1/conf/{name}"
-    for name in ("core", "collections", "json", "geojson", "covjson", "oas30", "queries", *PARAMETERS)
-)
 OUTPUTS: Final = ("CoverageJSON", "GeoJSON", "CSV")
 
 
@@ -22,7 +18,7 @@ def edr_members(collection: Collection, catalog: CoverageCatalog, address: str) 
     return {
         "data_queries": {kind: {"link": _query_link(kind, address, systems)} for kind in PARAMETERS},
         "parameter_names": {
-            name: parameter(field) | {"id": name, "data-type": "integer" if is_whole(field) else "float"}
+            name: _plain(parameter(field)) | {"id": name, "data-type": "integer" if is_whole(field) else "float"}
             for name, field in coverage.fields.items()
         },
         "crs": list(systems),
@@ -56,4 +52,14 @@ def _query_link(kind: str, address: str, systems: dict[str, Reference]) -> dict[
     }
     if kind == "radius":
         variables["within_units"] = list(WITHIN_UNITS)
+    if kind == "cube":
+        # Demanded of every cube; there is no vertical axis.
+        variables["height_units"] = []
     return {"href": f"{address}/{kind}", "rel": "data", "type": COVERAGE_JSON, "variables": variables}
+
+
+def _plain(described: Any) -> Any:
+    """A parameter of CoverageJSON with texts in place of texts by language: EDR's descriptions know one language."""
+    if isinstance(described, dict):
+        return described["en"] if described.keys() == {"en"} else {k: _plain(each) for k, each in described.items()}
+    return [_plain(each) for each in described] if isinstance(described, list) else described

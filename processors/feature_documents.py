@@ -16,22 +16,6 @@ from stac_catalog.sites import SAMPLES, SITES, SitesExtent
 GEOJSON: Final = "application/geo+json"
 CSV: Final = "text/csv"
 HTML: Final = "text/html"
-_PART: Final = "http://www.opengis.net/spec/ogcapi-features"
-CONFORMANCE: Final = (
-    *(f"{_PART}-1/1.0/conf/{name}" for name in ("core", "geojson", "html", "oas30")),
-    f"{_PART}-2/1.0/conf/crs",
-    *(
-        f"{_PART}-3/1.0/conf/{name}"
-        for name in ("queryables", "queryables-query-parameters", "filter", "features-filter")
-    ),
-    *(
-        f"http://www.opengis.net/spec/cql2/1.0/conf/{name}"
-        for name in (
-            "cql2-text", "cql2-json", "basic-cql2", "advanced-comparison-operators", "basic-spatial-functions",
-            "basic-spatial-functions-plus", "spatial-functions",
-        )
-    ),
-)  # fmt: skip
 _REL: Final = "http://www.opengis.net/def/rel/ogc/1.0"
 _TITLES: Final = {SITES: "Validation sites", SAMPLES: "Soil samples"}
 _DESCRIPTIONS: Final = {

@@ -1,19 +1,18 @@
-"""What maps and tiles add to the descriptions of the API and its collections, and what of the standards is met."""
+"""What maps and tiles add to the descriptions of the API and its collections."""
 
 from typing import Final
 
 from processors.map_pictures import PNG
 
-_MAPS = "http://www.opengis.net/spec/ogcapi-maps-1/1.0/conf"
-_TILES = "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf"
-CONFORMANCE: Final = (
-    *(f"{_MAPS}/{name}" for name in ("core", "tilesets", "crs", "datetime", "collection-map", "styled-map", "png")),
-    *(f"{_TILES}/{name}" for name in ("core", "tileset", "tilesets-list", "png")),
-    "http://www.opengis.net/spec/tms/2.0/conf/json-tilematrixset",
-    "http://www.opengis.net/spec/tms/2.0/conf/json-tilesetmetadata",
-    "http://www.opengis.net/spec/tms/2.0/conf/json-tilematrixsetlimits",
-)
 RELATION: Final = "http://www.opengis.net/def/rel/ogc/1.0/"
+
+
+TILING_SCHEMES: Final = f"{RELATION}tiling-schemes"
+
+
+def tiling_schemes(ogc: str) -> dict[str, str]:
+    """The link of the landing page of the API at ``ogc`` to the tile matrix sets."""
+    return link(TILING_SCHEMES, "application/json", "Tile matrix sets", f"{ogc}/tileMatrixSets")
 
 
 def map_links(collection: str) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from processors.map_maker import MapMaker
 from processors.map_pictures import PNG, blank, encode, on_background
 from processors.map_query import FORMATS, LONGEST_SIDE, MapQuery, parse_look, parse_map
 from processors.map_styles import Style, styles_of
-from processors.negotiation import Formats
+from processors.negotiation import Formats, only_json
 
 _DEFAULT_SIDE = 1024
 _LEGENDS = Formats(
@@ -84,8 +84,9 @@ class _Doors:
 
     def styles(self, collection: str, request: Request) -> JSONResponse:
         look, given = parse_look(request.query_params.multi_items(), None)
-        if given.get("f", "json").lower() != "json" or look.style is not None or look.ends is not None:
-            raise InvalidInput("a list of styles is given as json, of all layers", "give datetime and f=json only")
+        only_json(given.get("f"), request.headers.get("accept"))
+        if look.style is not None or look.ends is not None:
+            raise InvalidInput("a list of styles is of all layers", "give datetime and f=json only")
         styles = styles_of(self._maker.catalog.coverage(collection, look.when))
         base = f"{self._ogc}/collections/{collection}/styles"
         listed = [

@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from cup4soil.errors import InvalidInput
+
+
+class NotAcceptable(InvalidInput):
+    """None of the media types of an Accept header is offered."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class Formats:
         """The media type to answer with.
 
         Raises:
-            InvalidInput: when none of those asked for is offered.
+            InvalidInput: when the format named is not offered.
+            NotAcceptable: when none of the media types is.
         """
         if wanted is not None:
             kind = self.names.get(wanted.strip().lower().split(";")[0])
@@ -41,8 +47,23 @@ class Formats:
             if offered is not None and quality > best:
                 best, kind = quality, offered
         if kind is None:
-            raise InvalidInput(f"no format of Accept {accept[:80]!r} is offered", f"use f={self.said}")
+            raise NotAcceptable(f"no format of Accept {accept[:80]!r} is offered", f"use f={self.said}")
         return kind
+
+
+_JSON = "application/json"
+_DOCUMENT: Final = Formats(
+    names={"json": _JSON},
+    accepted={_JSON: _JSON, "application/schema+json": _JSON},
+    wildcards={"*/*": _JSON, "application/*": _JSON},
+    default=_JSON,
+    said="json",
+)
+
+
+def only_json(wanted: str | None, accept: str | None) -> None:
+    """Check that a client takes JSON, the one form of a document. Raises as :meth:`Formats.choose`."""
+    _DOCUMENT.choose(wanted, accept)
 
 
 def _weighted(part: str) -> tuple[str, str, float]:

@@ -16,7 +16,7 @@ from pygeoapi.provider.base import (
 
 from cup4soil.errors import Cup4soilError, InvalidInput, LimitExceeded, NoData, NotFound
 from processors.coverage_catalog import catalog_of
-from processors.coverage_formats import axis_names, coverage_json_document, field_schema, geotiff
+from processors.coverage_formats import axis_names, coverage_json_document, geotiff, schema_document
 from processors.coverage_query import parse_query
 from processors.coverage_reader import CoverageReader
 from processors.coverage_settings import CoverageSettings
@@ -48,7 +48,7 @@ class CoverageProvider(BaseProvider):  # type: ignore[misc]
         except Cup4soilError as error:
             raise _translated(error) from error
         self._coverage_properties = _properties(coverage)
-        self._fields = {name: field_schema(field) for name, field in coverage.fields.items()}
+        self._fields: dict[str, Any] = schema_document(coverage)["properties"]
         self.axes = self._coverage_properties["axes"]
         self.crs = self._coverage_properties["bbox_crs"]
         self.num_bands = len(self._fields)

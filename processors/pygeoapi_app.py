@@ -18,13 +18,16 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from cup4soil.settings import Settings
-from processors import edr_description, feature_documents, map_links, records_documents
+from processors.conformance import CLASSES
 from processors.coverage_catalog import CoverageCatalog
 from processors.jobs.errors import NoSuchProcess
 from processors.jobs.manager import declare_conformance
+from processors.map_links import TILING_SCHEMES, tiling_schemes
 from processors.openapi import openapi_document
+from processors.pygeoapi_pages import Checked, refuse_method
 from processors.records_documents import COLLECTION as RECORDS
 from processors.resources import (
     MANAGER,
@@ -43,22 +46,12 @@ _KEPT = (
     "/",
     "/openapi",
     "/conformance",
-    "/TileMatrixSets",
     "/collections",
     "/processes",
     "/jobs",
 )
 _COLLECTION_PAGES = tuple(f"/collections/{{collection_id:path}}{tail}" for tail in ("", "/schema", "/queryables"))
 PROBLEM = "application/problem+json"
-# Of the draft, what the router adds to the classes that pygeoapi states.
-CONFORMANCE = tuple(
-    f"http://www.opengis.net/spec/ogcapi-coverages-1/1.0/conf/{name}"
-    for name in ("scaling", "subsetting", "fieldselection", "crs", "geotiff", "netcdf", "coveragejson")
-)
-# The router's list of jobs has all filters, and it has pages about all that it answers; pygeoapi's own has not.
-PROCESS_CONFORMANCE = tuple(
-    f"http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf/{name}" for name in ("html", "job-list")
-)
 # Of pygeoapi's codes of errors, those for which a standard has an address.
 _TYPES = {"NoSuchProcess": NoSuchProcess.problem_type}
 _DEFAULT_ROOT = "http://127.0.0.1:8000"
@@ -88,7 +81,7 @@ def mount_pygeoapi(
     config = configuration(settings, store.root, addresses, resources, manager=manager)
     module = _load(config)
     declare_conformance(callbacks=callbacks)
-    app.mount("/ogc", _application(module), name="ogc")
+    app.mount("/ogc", _application(module, app), name="ogc")
     return module
 
 
@@ -116,6 +109,7 @@ def _load(config: Mapping[str, Any]) -> ModuleType:
     _carry_context(module)
     _state_conformance()
     _describe_in_full()
+    _link_in_full()
     from pygeoapi import l10n
 
     # It caches the configuration of its pages by language, once for all of the process.
@@ -136,16 +130,13 @@ def _carry_context(module: ModuleType) -> None:
 
 
 def _state_conformance() -> None:
+    """State the classes of our own table alone: pygeoapi's lists say what its own routes do."""
     from pygeoapi import api as core
     from pygeoapi.api import coverages, processes
 
-    own = (
-        (coverages.CONFORMANCE_CLASSES, (*CONFORMANCE, *edr_description.CONFORMANCE, *map_links.CONFORMANCE)),
-        (processes.CONFORMANCE_CLASSES, PROCESS_CONFORMANCE),
-        (core.CONFORMANCE_CLASSES, (*records_documents.CONFORMANCE, *feature_documents.CONFORMANCE)),
-    )
-    for stated, added in own:
-        stated.extend(each for each in added if each not in stated)
+    coverages.CONFORMANCE_CLASSES.clear()
+    processes.CONFORMANCE_CLASSES.clear()
+    core.CONFORMANCE_CLASSES[:] = CLASSES
 
 
 def _describe_in_full() -> None:
@@ -169,6 +160,26 @@ def _describe_in_full() -> None:
     core.gen_collection = in_full
 
 
+def _link_in_full() -> None:
+    """Let the landing page lead to our own tile matrix sets."""
+    from pygeoapi import api as core
+
+    plain = core.landing_page
+    if getattr(plain, "in_full", False):
+        return
+
+    def in_full(api: Any, request: Any) -> tuple[dict[str, str], int, str]:
+        headers, status, content = plain(api, request)
+        if request.format in (None, "json"):
+            document = json.loads(content)
+            kept = [link for link in document["links"] if link["rel"] != TILING_SCHEMES]
+            content = json.dumps(document | {"links": [*kept, tiling_schemes(api.base_url)]})
+        return headers, status, content
+
+    in_full.in_full = True  # type: ignore[attr-defined]
+    core.landing_page = in_full
+
+
 @contextmanager
 def _environment(folder: Path, config: Mapping[str, Any], openapi: Mapping[str, Any]) -> Iterator[None]:
     fixed = dict(config) | {"resources": {}}
@@ -188,10 +199,11 @@ def _environment(folder: Path, config: Mapping[str, Any], openapi: Mapping[str, 
                 os.environ[name] = value
 
 
-def _application(module: ModuleType) -> Router:
+def _application(module: ModuleType, app: FastAPI) -> ASGIApp:
     """A bare router: what it does not find it leaves to the application around it to word."""
     kept = [route for route in module.api_routes if _is_kept(route)]
-    return Router([Mount("/static", StaticFiles(directory=TEMPLATES / "static")), *kept])
+    pages = Router([Mount("/static", StaticFiles(directory=TEMPLATES / "static")), *kept], default=refuse_method(app))
+    return Checked(pages)
 
 
 def _is_kept(route: Route) -> bool:

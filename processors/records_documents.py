@@ -15,17 +15,6 @@ from stac_catalog.search_documents import filled
 COLLECTION: Final = "products"
 GEOJSON: Final = "application/geo+json"
 _SPEC = "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf"
-_FEATURES = "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf"
-CONFORMANCE: Final = (
-    *(
-        f"{_SPEC}/{name}"
-        for name in (
-            "record-core", "record-collection", "record-core-query-parameters", "record-api", "searchable-catalog",
-            "json",
-        )
-    ),
-    *(f"{_FEATURES}/{name}" for name in ("core", "geojson", "oas30")),
-)  # fmt: skip
 _COVERAGE_REL = "http://www.opengis.net/def/rel/ogc/1.0/coverage"
 _SCHEMES = {
     "http://inspire.ec.europa.eu/codelist/SoilDerivedObjectParameterNameValue": "inspire.ec.europa.eu",

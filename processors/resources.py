@@ -12,6 +12,7 @@ from processors.coverage_catalog import Collection, CoverageCatalog
 from processors.coverage_formats import GEOTIFF
 from processors.crs import CRS84_URI
 from processors.edr_description import edr_links, edr_members
+from processors.extents import extent_of
 from processors.feature_documents import collection_document
 from processors.feature_schemas import PROPERTIES
 from processors.map_links import map_links
@@ -89,7 +90,8 @@ class StoreResources(Mapping[str, dict[str, Any]]):
         collection = self._catalog.collections()[key]
         address = f"{self._addresses.ogc}/collections/{key}"
         links = edr_links(collection, self._catalog, address) + map_links(address)
-        return edr_members(collection, self._catalog, address) | {"links": links}
+        described = {"extent": extent_of(collection, self._catalog), "links": links}
+        return edr_members(collection, self._catalog, address) | described
 
     def document(self, key: str) -> dict[str, Any] | None:
         """The whole description of a collection that is no coverage; None for pygeoapi to make one."""

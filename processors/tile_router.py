@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from cup4soil.errors import InvalidInput
 from processors.coverage_query import collect
 from processors.coverages import Coverage
 from processors.crs import CRS84, project_bounds
@@ -17,6 +16,7 @@ from processors.map_pictures import PNG, WEBP, blank
 from processors.map_query import FORMATS, parse_look, whole
 from processors.map_router import PLACES, add_get
 from processors.map_styles import Style, style_of
+from processors.negotiation import only_json
 from processors.tile_matrices import SETS, WEB_MERCATOR, limits_of, set_document, set_of, tile_grid
 
 _TILE = "/map/tiles/{tile_matrix_set}/{tile_matrix}/{tile_row}/{tile_col}"
@@ -76,7 +76,7 @@ class _Doors:
         return answer(request, sheet, kind, lambda: self._maker.draw(sheet, kind), lambda: Response(status_code=204))
 
     def sets(self, request: Request) -> JSONResponse:
-        _only_json(request)
+        _check_format(request)
         listed = [
             {"id": name, "title": each.title, "uri": str(each.uri), "crs": _crs(name), "links": [self._set_link(name)]}
             for name, each in SETS.items()
@@ -84,7 +84,7 @@ class _Doors:
         return JSONResponse({"tileMatrixSets": listed})
 
     def set(self, tile_matrix_set: str, request: Request) -> JSONResponse:
-        _only_json(request)
+        _check_format(request)
         return JSONResponse(set_document(tile_matrix_set))
 
     def tilesets(self, collection: str, request: Request) -> JSONResponse:
@@ -133,8 +133,7 @@ class _Doors:
 
     def _described(self, collection: str, request: Request) -> tuple[Coverage, Style]:
         look, given = parse_look(request.query_params.multi_items(), request.path_params.get("style"))
-        if given.get("f", "json").lower() != "json":
-            raise InvalidInput(f"f is {given['f'][:80]!r}", "tilesets are described as json")
+        only_json(given.get("f"), request.headers.get("accept"))
         coverage = self._maker.catalog.coverage(collection, look.when)
         return coverage, style_of(coverage, look.style)
 
@@ -148,10 +147,9 @@ class _Doors:
         return link(f"{RELATION}tiling-scheme", "application/json", title, f"{self._ogc}/tileMatrixSets/{name}")
 
 
-def _only_json(request: Request) -> None:
+def _check_format(request: Request) -> None:
     given = collect(request.query_params.multi_items(), ("f",))
-    if given.get("f", "json").lower() != "json":
-        raise InvalidInput(f"f is {given['f'][:80]!r}", "tile matrix sets are described as json")
+    only_json(given.get("f"), request.headers.get("accept"))
 
 
 def _crs(name: str) -> str:

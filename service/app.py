@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 from prometheus_client.multiprocess import mark_process_dead
@@ -140,9 +140,9 @@ def _mount_files(app: FastAPI, store: Store) -> None:
     def catalog_folder() -> RedirectResponse:
         return RedirectResponse("catalog.json")
 
-    @app.get("/ogc", include_in_schema=False)
-    def ogc() -> RedirectResponse:
-        return RedirectResponse("ogc/")
+    @app.api_route("/ogc", methods=["GET", "HEAD"], include_in_schema=False)
+    def ogc(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"ogc/?{request.url.query}" if request.url.query else "ogc/")
 
     app.mount("/catalog", CatalogFiles(store.catalog_path.parent, immutable=_IMMUTABLE), name="catalog")
     demo = store.root / "demo"

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from cup4soil.errors import (
@@ -21,6 +21,7 @@ from cup4soil.errors import (
     StoreError,
 )
 from processors.jobs.errors import Busy, ResultsGone
+from processors.negotiation import NotAcceptable
 from service.keys import KeyNeeded, NotAllowed
 from service.logs import REQUEST
 
@@ -28,6 +29,7 @@ MEDIA_TYPE = "application/problem+json"
 
 # The nearest entry along an error's ancestry counts.
 STATUS: dict[type[Cup4soilError], HTTPStatus] = {
+    NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     NotFound: HTTPStatus.NOT_FOUND,
     ResultsGone: HTTPStatus.GONE,
     InvalidArea: HTTPStatus.BAD_REQUEST,
@@ -90,8 +92,10 @@ def install(app: FastAPI) -> None:
         return problem(request, HTTPStatus.BAD_REQUEST, f"{name or 'the request'} is not valid: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers) if error.headers else None
+        if request.method == "OPTIONS" and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         return problem(request, HTTPStatus(error.status_code), str(error.detail), headers)
 
     @app.exception_handler(Exception)

@@ -45,7 +45,6 @@ _PAGES = (
     "/ogc/processes",
     "/ogc/processes/predict-soil-property",
     "/ogc/jobs",
-    "/ogc/TileMatrixSets",
     "/ogc/collections/nothing",
 )
 

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +32,10 @@ from tests.catalog.products import write_layer
 
 __all__ = ["Affine", "GeoBox", "MemoryFile"]
 
+COLLECTION = "soc-0-20cm"
 NODATA = -32768
+# In Finland, where meridians lean most against the grid of EPSG:3035.
+LEFT, TOP = 5_000_000, 4_800_000
 YEAR = Period(start=datetime(2020, 1, 3, tzinfo=UTC), end=datetime(2020, 12, 28, tzinfo=UTC))
 LATER = Period(start=datetime(2022, 1, 3, tzinfo=UTC), end=datetime(2022, 12, 28, tzinfo=UTC))
 
@@ -55,7 +59,7 @@ def product(
     grid: GeoBox,
     values: NDArray[np.int16],
     *,
-    collection: str = "soc-0-20cm",
+    collection: str = COLLECTION,
     period: Period = YEAR,
     scale: float = 0.1,
     created: datetime = datetime(2026, 1, 1, tzinfo=UTC),
@@ -124,22 +128,47 @@ def application(store: Store, *, root: str, limits: Limits | None = None) -> Fas
     return app
 
 
+@dataclass(frozen=True)
+class World:
+    """A store, and what the latest period of its one map holds: ``mosaic`` on ``grid``."""
+
+    store: Store
+    grid: GeoBox
+    mosaic: NDArray[np.int16]
+    tile: Path
+    older: NDArray[np.int16]
+
+
+def two_tiles(base: Path) -> World:
+    """A store in ``base`` with a map of two tiles that overlap, and an older period of one of them."""
+    store = Store.open(base / "store", Settings())
+    west, east = european(LEFT, TOP, 700, 600), european(LEFT + 500 * 20, TOP - 100 * 20, 700, 600)
+    first, second, before = smooth(west), smooth(east, 2), smooth(west, 5)
+    new = datetime(2026, 2, 1, tzinfo=UTC)
+    tile = register(store, product(base / "a", west, first, period=LATER), base / "a")
+    register(store, product(base / "b", east, second, period=LATER, created=new), base / "b")
+    register(store, product(base / "c", west, before), base / "c")
+    mosaic = np.full((800, 1100), NODATA, dtype=np.int16)
+    mosaic[:700, :600] = first
+    np.copyto(mosaic[100:, 500:], second, where=second != NODATA)
+    return World(store, european(LEFT, TOP, 800, 1100), mosaic, tile, before)
+
+
 @contextlib.contextmanager
 def serving(store: Store, limits: Limits | None = None) -> Iterator[str]:
-    """A running server in a thread; gives its address."""
+    """A running server of the OGC APIs alone in a thread; gives its address."""
     with running(lambda root: application(store, root=root, limits=limits)) as root:
         yield root
 
 
 @contextlib.contextmanager
 def running(make: Callable[[str], FastAPI]) -> Iterator[str]:
-    """The server of an application made for an address, in a thread; gives the address."""
+    """What ``make`` gives for an address, on the air there in a thread; gives the address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     root = f"http://127.0.0.1:{port}"
-    config = uvicorn.Config(make(root), port=port, log_level="critical")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(make(root), port=port, log_level="critical"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 30
