@@ -8,12 +8,11 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from cup4soil import __version__
-from cup4soil.grids import crs_of
 from cup4soil.products import COG_MEDIA_TYPE, NO_SKILL_NOTE, Period, Verdict
 from cup4soil.rasters.geotiff import BandText, geotiff_bytes
 from processors.coverage_reader import Answer
 from processors.coverages import Coverage, Field, Item
-from processors.crs import Reference, reference_of
+from processors.crs import Reference
 
 GEOTIFF = "image/tiff; application=geotiff"
 COG = COG_MEDIA_TYPE
@@ -212,7 +211,6 @@ def _verdict(verdicts: list[Verdict | None]) -> str:
 
 def _domain(answers: Sequence[Answer]) -> dict[str, Any]:
     grid = answers[0].grid
-    reference = reference_of(crs_of(grid))
     (rows, cols), affine = grid.shape, grid.affine
     return {
         "type": "Domain",
@@ -222,7 +220,7 @@ def _domain(answers: Sequence[Answer]) -> dict[str, Any]:
             "y": _centres(affine.f, affine.e, rows),
             "x": _centres(affine.c, affine.a, cols),
         },
-        "referencing": referencing(reference),
+        "referencing": referencing(answers[0].reference),
     }
 
 

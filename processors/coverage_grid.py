@@ -8,7 +8,9 @@ from odc.geo.geobox import GeoBox
 
 from cup4soil.errors import InvalidInput, LimitExceeded, NoData
 from cup4soil.grids import Bounds, Window, aligned_geobox, crs_of
-from processors.coverage_query import CoverageQuery, Scaling
+from processors.axes import WHOLE_TURN
+from processors.coverage_query import CoverageQuery
+from processors.coverage_scaling import Scaling
 from processors.coverages import Coverage, grid_bounds
 from processors.crs import CRS84, Reference, intersection, project_bounds, project_points, reference_of
 
@@ -29,7 +31,7 @@ def answer_grid(coverage: Coverage, query: CoverageQuery, fields: int, limit: in
     """The grid of the answer to ``query`` with ``fields`` fields.
 
     A selection is extended to whole cells and cut at the coverage's edges. Where neither a part nor a
-    scale was asked for, the whole coverage is decimated to fit ``limit`` values.
+    scale was asked for, the whole coverage is decimated to fit ``limit`` values, unless the query is strict.
 
     Raises:
         NoData: when the selection lies outside the coverage.
@@ -43,10 +45,12 @@ def answer_grid(coverage: Coverage, query: CoverageQuery, fields: int, limit: in
     else:
         window = _native_window(coverage, query)
         full = window if same else _reprojected(window, coverage, query, output)
+    if query.scaling is not None:
+        full = _stepped(full, query.scaling)
     rows, cols = full.shape
     if query.scaling is not None:
         rows, cols = _scaled(rows, cols, query.scaling)
-    elif not query.selects:
+    elif not (query.selects or query.strict):
         rows, cols = _fitted(rows, cols, fields, limit)
     if rows * cols * fields > limit:
         raise LimitExceeded(
@@ -86,10 +90,21 @@ def _selection(coverage: Coverage, query: CoverageQuery, *, clip: bool) -> Bound
     own = project_bounds(coverage.bounds, coverage.crs, reference.crs)
     if own is None:
         raise InvalidInput("the CRS of the selection does not hold the coverage", "use the coverage's own CRS")
-    cut = intersection(wanted, own)
+    cut = _cut(wanted, own)
     projected = None if cut is None else project_bounds(cut, reference.crs, coverage.crs)
     inside = None if projected is None else intersection(projected, coverage.bounds)
     return inside if inside is not None else _outside(coverage)
+
+
+def _cut(wanted: Bounds, own: Bounds) -> Bounds | None:
+    """What of a box lies within a coverage's; one that reaches past 180 goes on at -180."""
+    if not wanted.right > WHOLE_TURN / 2 or own.right > WHOLE_TURN / 2:
+        return intersection(wanted, own)
+    beyond = Bounds(wanted.left - WHOLE_TURN, wanted.bottom, wanted.right - WHOLE_TURN, wanted.top)
+    parts = [part for each in (wanted, beyond) if (part := intersection(each, own)) is not None]
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return Bounds(min(each.left for each in parts), parts[0].bottom, max(each.right for each in parts), parts[0].top)
 
 
 def _axes_box(coverage: Coverage, query: CoverageQuery, reference: Reference) -> Bounds:
@@ -161,6 +176,16 @@ def _cell_size(window: GeoBox, output: Reference) -> float | None:
     if output.crs.geographic == crs_of(window).geographic and abs(size / native - 1) < _SAME_SIZE:
         return native
     return size if size > 0 else None
+
+
+def _stepped(grid: GeoBox, scaling: Scaling) -> GeoBox:
+    """The grid with cells of the size asked for; its last cells may reach beyond its edges."""
+    (rows, cols), (width, height) = grid.shape, (grid.affine.a, -grid.affine.e)
+    x, y = scaling.step_x or width, scaling.step_y or height
+    shape = (max(1, _ceil(rows * height / y)), max(1, _ceil(cols * width / x)))
+    if (x, y) == (width, height):
+        return grid
+    return GeoBox(shape, Affine(x, 0, grid.affine.c, 0, -y, grid.affine.f), grid.crs)
 
 
 def _scaled(rows: int, cols: int, scaling: Scaling) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from cup4soil.errors import InvalidInput
 from processors.coverage_formats import origin
 from processors.coverage_query import CoverageQuery
-from processors.coverage_reader import Answer, CoverageReader, select_fields
+from processors.coverage_reader import Answer, CoverageReader, asked_fields
 from processors.map_pictures import paint
 from processors.map_ranges import Range, Ranges
 from processors.map_styles import Style, style_of
@@ -38,15 +38,15 @@ class Pictures:
         style = self._style(collection, query)
         names = tuple(field.name for field in style.needs)
         limit = min(MOST_PIXELS * len(names), self._reader.limits.values)
-        answer = self._reader.read(collection, replace(query, properties=names), limit=limit)
+        answer = self._reader.read(collection, replace(query, properties=names, excluded=()), limit=limit)
         ends = self._ranges.of(collection, style)
         return answer, _png(answer, style, ends), style.id
 
     def _style(self, collection: str, query: CoverageQuery) -> Style:
         coverage = self._reader.catalog.coverage(collection, query.when)
-        if not query.properties:
+        if not (query.properties or query.excluded):
             return style_of(coverage, None)
-        fields = select_fields(coverage, query.properties)
+        fields = asked_fields(coverage, query)
         if len(fields) > 1:
             raise InvalidInput(f"a PNG shows one field, not {len(fields)}", "name one in properties")
         return style_of(coverage, fields[0].name)

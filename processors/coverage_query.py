@@ -1,17 +1,16 @@
 """What a client asks of a coverage: the parameters of OGC API Coverages (draft 19-087), read and checked."""
 
-import math
-import re
-from calendar import monthrange
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import Bounds
+from processors.axes import WHOLE_TURN, Range, axes_of, axis_range, kind_of, number_of
+from processors.coverage_scaling import SCALING, Scaling, parse_scaling
 from processors.coverages import Interval
 from processors.crs import CRS84, Reference, parse_reference
+from processors.times import parse_interval, parse_slice
 
 PARAMETERS = (
     "bbox",
@@ -20,36 +19,16 @@ PARAMETERS = (
     "subset-crs",
     "datetime",
     "properties",
-    "scale-factor",
-    "scale-axes",
-    "scale-size",
+    "exclude-properties",
+    *SCALING,
     "crs",
     "f",
 )
 # Earlier drafts, which GDAL's driver follows, wrote these in camel case.
 _ALIASES = {"scaleFactor": "scale-factor", "scaleAxes": "scale-axes", "scaleSize": "scale-size"}
 _MAX_LENGTH = 4000
-_AXIS = re.compile(r"([A-Za-z]{1,20})\(([^()]*)\)(?:,|$)")
-_X_NAMES = frozenset({"e", "x", "easting"})
-_Y_NAMES = frozenset({"n", "y", "northing"})
-_LON_NAMES = frozenset({"lon", "long", "longitude"})
-_LAT_NAMES = frozenset({"lat", "latitude"})
-_TIME_NAMES = frozenset({"time", "t"})
-_DATE = re.compile(
-    r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?)?)?"
-)
-
-type Range = tuple[float | None, float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """How an answer is made smaller: by factors, or to sizes in cells, along x and y; None leaves an axis as it is."""
-
-    factor_x: float | None = None
-    factor_y: float | None = None
-    columns: int | None = None
-    rows: int | None = None
+# An empty value leaves nothing out, or asks for the native resolution.
+_MAY_BE_EMPTY = ("exclude-properties", "resolution")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +36,7 @@ class CoverageQuery:
     """A checked request. ``x`` and ``y`` are ranges in the system ``subset_crs``; None there is the native one.
 
     ``several`` is true where an interval of time was asked for, which formats with a time axis answer in full.
+    ``strict`` is true where the client would rather be refused than get less than the native resolution.
     """
 
     bbox: Bounds | None = None
@@ -66,10 +46,12 @@ class CoverageQuery:
     subset_crs: Reference | None = None
     when: Interval | None = None
     properties: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     scaling: Scaling | None = None
     crs: Reference | None = None
     format: str | None = None
     several: bool = False
+    strict: bool = False
 
     @property
     def selects(self) -> bool:
@@ -83,13 +65,11 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> CoverageQuery:
     Raises:
         InvalidInput: naming the parameter, when one is unknown, repeated, malformed or contradicts another.
     """
-    given = collect(pairs, PARAMETERS, lists=("subset", "properties"), aliases=_ALIASES)
-    _contradictions(given)
+    lists = ("subset", "properties", "exclude-properties")
+    given = collect(pairs, PARAMETERS, lists=lists, aliases=_ALIASES, empty=_MAY_BE_EMPTY)
     subset = _Subset.parse(given.get("subset"), given.get("subset-crs"))
-    if "datetime" in given and subset.when is not None:
-        raise InvalidInput("both datetime and subset=time(...) are given", "use one of them")
-    if "bbox" in given and (subset.x is not None or subset.y is not None):
-        raise InvalidInput("both bbox and subset of a spatial axis are given", "use one of them")
+    scaling = parse_scaling(given)
+    _contradictions(given, subset, scaling)
     bbox_crs = parse_reference(given["bbox-crs"], "bbox-crs") if "bbox-crs" in given else CRS84
     return CoverageQuery(
         bbox=parse_box(given["bbox"], bbox_crs) if "bbox" in given else None,
@@ -99,45 +79,12 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> CoverageQuery:
         subset_crs=subset.crs,
         when=parse_interval(given["datetime"], "datetime") if "datetime" in given else subset.when,
         properties=names_in(given["properties"], "properties") if "properties" in given else (),
-        scaling=_scaling(given),
+        excluded=names_in(excluded, "exclude-properties") if (excluded := given.get("exclude-properties")) else (),
+        scaling=scaling,
         crs=parse_reference(given["crs"], "crs") if "crs" in given else None,
         format=given.get("f"),
         several="/" in given["datetime"] if "datetime" in given else subset.several,
     )
-
-
-def parse_interval(text: str, parameter: str) -> Interval:
-    """An instant or interval of RFC 3339 dates or times; ``..`` or nothing leaves an end open.
-
-    A date stands for the whole day, ``2021-05`` for the month, ``2021`` for the year.
-
-    Raises:
-        InvalidInput: when it is none.
-    """
-    parts = text.split("/")
-    if len(parts) > 2 or (len(parts) == 2 and not any(part.strip(". ") for part in parts)):
-        raise InvalidInput(f"{parameter} is {text[:80]!r}", "give a date such as 2021-05-01, or from/to")
-    begin, end = parts[0], parts[-1]
-    open_ended = len(parts) == 2
-    interval = Interval(_instant(begin, parameter, open_ended)[0], _instant(end, parameter, open_ended)[1])
-    if interval.start is not None and interval.end is not None and interval.start > interval.end:
-        raise InvalidInput(f"{parameter} {text[:80]!r} ends before it begins", "give the earlier date first")
-    return interval
-
-
-def axis_range(text: str, parameter: str) -> tuple[float | None, float | None]:
-    """The numbers of ``low:high`` or of one value; ``*`` leaves an end open.
-
-    Raises:
-        InvalidInput: when they are none, or in the wrong order.
-    """
-    parts = text.split(":")
-    if len(parts) > 2:
-        raise InvalidInput(f"{parameter} has the range {text[:80]!r}", "give low:high")
-    low, high = (None if part.strip() == "*" else _number(part, parameter) for part in (parts[0], parts[-1]))
-    if low is not None and high is not None and low > high:
-        raise InvalidInput(f"{parameter} has the range {text[:80]!r}", "give the lower number first")
-    return low, high
 
 
 def collect(
@@ -146,9 +93,12 @@ def collect(
     *,
     lists: Sequence[str] = (),
     aliases: Mapping[str, str] = MappingProxyType({}),
+    empty: Sequence[str] = (),
     longest: int = _MAX_LENGTH,
 ) -> dict[str, str]:
     """The parameters of a request by name; ``lists`` may be given more than once, and are joined by commas.
+
+    Those of ``empty`` may be given without a value.
 
     Raises:
         InvalidInput: naming the parameter, when one is not ``known``, repeated, empty or too long.
@@ -162,7 +112,7 @@ def collect(
             raise InvalidInput(f"{name} is longer than {longest} characters", "ask for less")
         if name in given and name not in lists:
             raise InvalidInput(f"{name} is given twice", "give it once")
-        if not value.strip():
+        if not value.strip() and name not in empty:
             raise InvalidInput(f"{name} is empty", "give a value or leave it out")
         given[name] = f"{given[name]},{value}" if name in given else value
     return given
@@ -185,6 +135,9 @@ def names_in(text: str, parameter: str) -> tuple[str, ...]:
 def parse_box(text: str, crs: Reference) -> Bounds:
     """The box of four numbers in the axis order of ``crs``: lower corner, upper corner.
 
+    Where longitudes fall from the first to the second corner, the box reaches across the antimeridian: its right edge
+    is beyond 180.
+
     Raises:
         InvalidInput: when it is none.
     """
@@ -192,7 +145,11 @@ def parse_box(text: str, crs: Reference) -> Bounds:
     if len(parts) != 4:
         raise InvalidInput(f"bbox has {len(parts)} numbers", "give four: the lower corner, then the upper corner")
     try:
-        return crs.box([_number(part, "bbox") for part in parts])
+        numbers = [number_of(part, "bbox") for part in parts]
+        first, last = (1, 3) if crs.y_first else (0, 2)
+        if crs.crs.geographic and 180 >= numbers[first] > numbers[last] >= -180:
+            numbers[last] += WHOLE_TURN
+        return crs.box(numbers)
     except InvalidInput as error:
         order = "first latitude or northing, then longitude or easting" if crs.y_first else "first x, then y"
         raise InvalidInput(f"bbox: {error.problem}", f"give the lower, then the upper corner, each {order}") from error
@@ -205,26 +162,33 @@ class _Subset:
     when: Interval | None = None
     crs: Reference | None = None
     several: bool = False
+    sliced: frozenset[str] = frozenset()
+    timed: bool = False
 
     @classmethod
     def parse(cls, text: str | None, crs_text: str | None) -> "_Subset":
         if text is None:
-            if crs_text is not None:
-                raise InvalidInput("subset-crs is given without subset", "leave it out")
+            _subset_crs(crs_text, geographic=False, projected=False)
             return cls()
-        axes = _axes(text, "subset")
-        kinds = {_kind(name): name for name in axes}
+        axes = axes_of(text, "subset")
+        kinds = {kind_of(name): name for name in axes}
         if len(kinds) < len(axes):
             raise InvalidInput(f"subset names an axis twice: {text[:80]!r}", "name each axis once")
         geographic = {"lon", "lat"} & set(kinds)
         projected = {"x", "y"} & set(kinds)
         if geographic and projected:
             raise InvalidInput(f"subset mixes the axes of two systems: {text[:80]!r}", "use Lat and Lon, or E and N")
-        x = next((axis_range(axes[kinds[kind]], "subset") for kind in ("x", "lon") if kind in kinds), None)
-        y = next((axis_range(axes[kinds[kind]], "subset") for kind in ("y", "lat") if kind in kinds), None)
-        when, several = _time_range(axes[kinds["time"]]) if "time" in kinds else (None, False)
+        ranges = {
+            each: axis_range(axes[name], "subset", wraps=each == "lon")
+            for each, name in kinds.items()
+            if each != "time"
+        }
+        x, y = ranges.get("x", ranges.get("lon")), ranges.get("y", ranges.get("lat"))
+        when, several = parse_slice(axes[kinds["time"]]) if "time" in kinds else (None, False)
         crs = _subset_crs(crs_text, geographic=bool(geographic), projected=bool(projected))
-        return cls(x, y, when, crs, several)
+        single = {each for each, name in kinds.items() if ":" not in axes[name]}
+        sliced = frozenset({"lon": "x", "lat": "y"}.get(each, each) for each in single)
+        return cls(x, y, when, crs, several, sliced, "time" in kinds)
 
 
 def _subset_crs(text: str | None, *, geographic: bool, projected: bool) -> Reference | None:
@@ -237,119 +201,12 @@ def _subset_crs(text: str | None, *, geographic: bool, projected: bool) -> Refer
     return crs
 
 
-def _contradictions(given: Mapping[str, str]) -> None:
-    scaling = [name for name in ("scale-factor", "scale-axes", "scale-size") if name in given]
-    if len(scaling) > 1:
-        raise InvalidInput(f"both {scaling[0]} and {scaling[1]} are given", "use one of them")
-    if "bbox-crs" in given and "bbox" not in given:
-        raise InvalidInput("bbox-crs is given without bbox", "leave it out")
-
-
-def _axes(text: str, parameter: str) -> dict[str, str]:
-    """``E(1:2),N(3:4)`` as a dictionary."""
-    found: dict[str, str] = {}
-    position = 0
-    while position < len(text):
-        match = _AXIS.match(text, position)
-        if match is None:
-            raise InvalidInput(f"{parameter} is {text[:80]!r}", f"write {parameter}=E(...),N(...)")
-        if match[1] in found:
-            raise InvalidInput(f"{parameter} names {match[1]} twice", "name each axis once")
-        found[match[1]] = match[2]
-        position = match.end()
-    return found
-
-
-def _kind(name: str) -> str:
-    key = name.lower()
-    for kind, names in (
-        ("x", _X_NAMES),
-        ("y", _Y_NAMES),
-        ("lon", _LON_NAMES),
-        ("lat", _LAT_NAMES),
-        ("time", _TIME_NAMES),
-    ):
-        if key in names:
-            return kind
-    raise InvalidInput(f"there is no axis {name!r}", "use E and N, Lat and Lon, or time")
-
-
-def _scaling(given: Mapping[str, str]) -> Scaling | None:
-    if "scale-factor" in given:
-        factor = _factor(given["scale-factor"], "scale-factor")
-        return Scaling(factor_x=factor, factor_y=factor)
-    if "scale-axes" in given:
-        x, y = _by_axis(given["scale-axes"], "scale-axes", _factor)
-        return Scaling(factor_x=x, factor_y=y)
-    if "scale-size" in given:
-        columns, rows = _by_axis(given["scale-size"], "scale-size", _size)
-        return Scaling(columns=columns, rows=rows)
-    return None
-
-
-def _by_axis[T](text: str, parameter: str, read: Callable[[str, str], T]) -> tuple[T | None, T | None]:
-    values: dict[str, T] = {}
-    for name, value in _axes(text, parameter).items():
-        kind = {"lon": "x", "lat": "y"}.get(_kind(name), _kind(name))
-        if kind == "time" or kind in values:
-            raise InvalidInput(f"{parameter} is {text[:80]!r}", "name E and N, or Lat and Lon, each once")
-        values[kind] = read(value, parameter)
-    return values.get("x"), values.get("y")
-
-
-def _factor(text: str, parameter: str) -> float:
-    factor = _number(text, parameter)
-    if not 1e-3 <= factor <= 1e6:
-        raise InvalidInput(f"{parameter} is {text[:80]!r}", "give a factor from 0.001 to 1000000; 2 halves the size")
-    return factor
-
-
-def _size(text: str, parameter: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < 1:
-        raise InvalidInput(f"{parameter} is {text[:80]!r}", "give a whole number of cells from 1")
-    return int(text)
-
-
-def _number(text: str, parameter: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise InvalidInput(f"{parameter} holds {text[:80]!r}", "give numbers") from None
-    if not math.isfinite(number) or abs(number) > 1e12:
-        raise InvalidInput(f"{parameter} holds {text[:80]!r}", "give finite numbers")
-    return number
-
-
-def _time_range(text: str) -> tuple[Interval, bool]:
-    """The interval, and whether two ends were given."""
-    parts = re.findall(r'"([^"]*)"', text) or re.split(r":(?=\d{4}|\.\.|\*)|(?<=\*):|(?<=\.\.):", text)
-    interval = parse_interval("/".join(".." if part == "*" else part for part in parts), "subset")
-    return interval, len(parts) > 1
-
-
-def _instant(text: str, parameter: str, open_ended: bool) -> tuple[datetime | None, datetime | None]:
-    """Beginning and end of what a date stands for."""
-    if open_ended and text.strip() in ("", ".."):
-        return None, None
-    match = _DATE.fullmatch(text.strip())
-    if match is None:
-        raise InvalidInput(f"{parameter} holds {text[:80]!r}", "give a date such as 2021-05-01 or 2021-05-01T00:00:00Z")
-    try:
-        return _span(match)
-    except (ValueError, OverflowError) as error:
-        raise InvalidInput(
-            f"{parameter} holds {text[:80]!r}, which is no date", "give one such as 2021-05-01"
-        ) from error
-
-
-def _span(match: re.Match[str]) -> tuple[datetime, datetime]:
-    year, month, day = int(match[1]), int(match[2] or 1), int(match[3] or 1)
-    if match[4] is not None:
-        zone = match[7] or "Z"
-        text = f"{match[1]}-{match[2]}-{match[3]}T{match[4]}:{match[5]}:{match[6] or '00'}{zone}"
-        instant = datetime.fromisoformat(text).astimezone(UTC)
-        return instant, instant + timedelta(microseconds=999999)
-    last_month = int(match[2] or 12)
-    last_day = int(match[3] or monthrange(year, last_month)[1])
-    start = datetime(year, month, day, tzinfo=UTC)
-    return start, datetime(year, last_month, last_day, 23, 59, 59, 999999, tzinfo=UTC)
+def _contradictions(given: Mapping[str, str], subset: _Subset, scaling: Scaling | None) -> None:
+    if "datetime" in given and subset.timed:
+        raise InvalidInput("both datetime and subset=time(...) are given", "use one of them")
+    if "bbox" in given and (subset.x is not None or subset.y is not None):
+        raise InvalidInput("both bbox and subset of a spatial axis are given", "use one of them")
+    if "properties" in given and "exclude-properties" in given:
+        raise InvalidInput("both properties and exclude-properties are given", "use one of them")
+    if scaling is not None and scaling.axes & subset.sliced:
+        raise InvalidInput("subset cuts a slice along an axis that is to be scaled, too", "give a range, or no scale")

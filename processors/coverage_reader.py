@@ -16,7 +16,7 @@ from processors.coverage_catalog import CoverageCatalog
 from processors.coverage_grid import Limits, answer_grid
 from processors.coverage_query import CoverageQuery
 from processors.coverages import Coverage, Field, Item, Place, grid_bounds
-from processors.crs import intersection, project_bounds, project_points
+from processors.crs import Reference, intersection, project_bounds, project_points, reference_of
 
 _DECIMALS = 9
 _COMMON_NODATA = -32768  # never a value in int16: see cup4soil.rasters.encoding
@@ -24,7 +24,10 @@ _COMMON_NODATA = -32768  # never a value in int16: see cup4soil.rasters.encoding
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Stored integers of ``fields`` on ``grid``, shape (fields, rows, columns), with ``nodata`` where missing."""
+    """Stored integers of ``fields`` on ``grid``, shape (fields, rows, columns), with ``nodata`` where missing.
+
+    ``reference`` is the system of ``grid`` with the order of axes that the client asked for.
+    """
 
     coverage: Coverage
     fields: tuple[Field, ...]
@@ -32,6 +35,7 @@ class Answer:
     values: NDArray[np.integer]
     nodata: int
     items: tuple[Item, ...]
+    reference: Reference
 
 
 class CoverageReader:
@@ -53,9 +57,9 @@ class CoverageReader:
             StoreError: when a file of the store cannot be read.
         """
         coverage = self.catalog.coverage(collection, query.when)
-        fields = select_fields(coverage, query.properties)
+        fields = asked_fields(coverage, query)
         grid = answer_grid(coverage, query, len(fields), limit or self.limits.values)
-        return self._answer(coverage, fields, grid)
+        return self._answer(coverage, fields, grid, query.crs)
 
     def read_series(self, collection: str, query: CoverageQuery, *, limit: int | None = None) -> tuple[Answer, ...]:
         """The answers of all periods that an interval of time meets, earliest first, all on one grid.
@@ -67,9 +71,9 @@ class CoverageReader:
             return (self.read(collection, query, limit=limit),)
         coverages = self.catalog.series(collection, query.when)
         whole = together(coverages)
-        fields = select_fields(whole, query.properties)
+        fields = asked_fields(whole, query)
         grid = answer_grid(whole, query, len(fields) * len(coverages), limit or self.limits.values)
-        return tuple(self._answer(coverage, fields, grid) for coverage in coverages)
+        return tuple(self._answer(coverage, fields, grid, query.crs) for coverage in coverages)
 
     def at(
         self, coverage: Coverage, fields: Sequence[Field], crs: CRS, xs: Sequence[float], ys: Sequence[float]
@@ -102,13 +106,13 @@ class CoverageReader:
                     scaled = number * place.field.scale + place.field.offset
                     values[missing[position]] = round(scaled, _DECIMALS)
 
-    def _answer(self, coverage: Coverage, fields: tuple[Field, ...], grid: GeoBox) -> Answer:
+    def _answer(self, coverage: Coverage, fields: tuple[Field, ...], grid: GeoBox, crs: Reference | None) -> Answer:
         dtype, nodata = common_type(fields)
         values = np.full((len(fields), *grid.shape), nodata, dtype=dtype)
         items = _overlapping(coverage, grid)
         for position, item in enumerate(items):
             self._paint(values, item, fields, grid, blank=None if position else nodata)
-        return Answer(coverage, fields, grid, values, nodata, items)
+        return Answer(coverage, fields, grid, values, nodata, items, crs or reference_of(crs_of(grid)))
 
     def close(self) -> None:
         """Close the files that are kept open."""
@@ -161,6 +165,21 @@ def select_fields(coverage: Coverage, names: Sequence[str], parameter: str = "pr
     if len({field.name for field in chosen}) < len(chosen):
         raise InvalidInput(f"{parameter} names a field twice", "name each once")
     return tuple(chosen)
+
+
+def asked_fields(coverage: Coverage, query: CoverageQuery) -> tuple[Field, ...]:
+    """The fields that a query names, or does not leave out.
+
+    Raises:
+        InvalidInput: when there is none of a name, or none is left.
+    """
+    if not query.excluded:
+        return select_fields(coverage, query.properties)
+    out = select_fields(coverage, query.excluded, "exclude-properties")
+    kept = tuple(field for field in coverage.fields.values() if field not in out)
+    if not kept:
+        raise InvalidInput("exclude-properties leaves no field", "name fewer")
+    return kept
 
 
 def common_type(fields: Sequence[Field]) -> tuple[np.dtype[np.integer], int]:

@@ -1,13 +1,13 @@
 """Routes of OGC API Coverages, to stand before the mounted pygeoapi: the draft's parameters in full."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from threading import BoundedSemaphore
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from cup4soil.errors import InvalidInput
-from cup4soil.grids import crs_of
 from cup4soil.settings import Settings
 from processors.coverage_catalog import CoverageCatalog
 from processors.coverage_formats import (
@@ -29,6 +29,7 @@ from processors.coverage_reader import Answer, CoverageReader, common_type
 from processors.coverage_settings import limits_of
 from processors.coverages import Coverage, grid_bounds
 from processors.crs import reference_of
+from processors.jobs.prefer import preferences
 from processors.negotiation import Formats, only_json
 from stac_catalog.store import Store
 
@@ -96,17 +97,18 @@ class _Doors:
         self._turns = BoundedSemaphore(_AT_ONCE)
 
     def coverage(self, collection: str, request: Request) -> Response:
-        query = parse_query(request.query_params.multi_items())
+        query = replace(parse_query(request.query_params.multi_items()), strict=_is_strict(request))
         kind = _FORMATS.choose(query.format, request.headers.get("accept"))
         if kind == "text/html":
             return HTMLResponse(coverage_page(self._reader.catalog, collection, query.when), headers={"Vary": "Accept"})
         with self._turns:
             if kind == PNG:
                 answer, picture, style = self._pictures.draw(collection, query)
-                headers = _headers((answer,), kind) | {"Link": legend_link(style)}
+                headers = _headers((answer,), kind, query) | {"Link": legend_link(style)}
                 return Response(picture, media_type=PNG, headers=headers)
             answers = self._read(collection, query, kind)
-            return Response(encode(answers, kind, self._institution), media_type=kind, headers=_headers(answers, kind))
+            body = encode(answers, kind, self._institution)
+            return Response(body, media_type=kind, headers=_headers(answers, kind, query))
 
     def domain_set(self, collection: str, request: Request) -> JSONResponse:
         coverage = self._described(collection, request)
@@ -145,16 +147,32 @@ def encode(answers: Sequence[Answer], kind: str, institution: str) -> bytes:
     return geotiff(answers[-1], cloud_optimised=kind == COG)
 
 
-def _headers(answers: Sequence[Answer], kind: str) -> dict[str, str]:
+def _is_strict(request: Request) -> bool:
+    """True when the client rather has no answer than one that is not as it prefers (RFC 7240)."""
+    preferred = preferences(request.headers.getlist("prefer"))
+    if preferred.get("handling") != "strict":
+        return False
+    unknown = sorted(preferred.keys() - {"handling"})
+    if unknown:
+        raise InvalidInput(f"the preference {unknown[0][:80]!r} cannot be met", "leave it out, or handling=strict")
+    return True
+
+
+def _headers(answers: Sequence[Answer], kind: str, query: CoverageQuery) -> dict[str, str]:
     answer = answers[-1]
-    reference = reference_of(crs_of(answer.grid))
+    reference = answer.reference
     start, end = answers[0].coverage.period.start, max(each.coverage.period.end for each in answers)
     suffix = {COVERAGE_JSON: "covjson", NETCDF: "nc", PNG: "png"}.get(kind, "tif")
     # A system without a code is named in the file alone: its definition has line breaks.
     crs = {"Content-Crs": f"<{reference.uri}>"} if reference.uri.startswith("http") else {}
-    return crs | {
-        "Content-Bbox": ",".join(f"{number:.12g}" for number in reference.numbers(grid_bounds(answer.grid))),
-        "Content-Datetime": f"{start.isoformat()}/{end.isoformat()}",
-        "Content-Disposition": f'attachment; filename="{answer.coverage.collection}.{suffix}"',
-        "Vary": "Accept",
-    }
+    applied = {"Preference-Applied": "handling=strict"} if query.strict else {}
+    return (
+        crs
+        | applied
+        | {
+            "Content-Bbox": ",".join(f"{number:.12g}" for number in reference.numbers(grid_bounds(answer.grid))),
+            "Content-Datetime": f"{start.isoformat()}/{end.isoformat()}",
+            "Content-Disposition": f'attachment; filename="{answer.coverage.collection}.{suffix}"',
+            "Vary": "Accept, Prefer",
+        }
+    )

@@ -14,9 +14,10 @@ from shapely.geometry import Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidArea, InvalidInput, LimitExceeded
-from processors.coverage_query import collect, names_in, parse_box, parse_interval
+from processors.coverage_query import collect, names_in, parse_box
 from processors.coverages import Interval
 from processors.crs import CRS84, Reference, parse_reference, project_points
+from processors.times import parse_interval
 
 _COMMON: Final = ("parameter-name", "datetime", "crs", "f")
 # Parameters by kind of query.

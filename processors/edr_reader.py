@@ -10,7 +10,7 @@ from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidArea, LimitExceeded, NoData
-from cup4soil.grids import Bounds, crs_of
+from cup4soil.grids import Bounds
 from processors.coverage_query import CoverageQuery
 from processors.coverage_reader import Answer, CoverageReader, select_fields, together
 from processors.coverages import Coverage, Field, Item
@@ -98,7 +98,7 @@ def read_area(reader: CoverageReader, collection: str, query: EdrQuery) -> tuple
     )
     answers = reader.read_series(collection, asked, limit=reader.limits.json_values)
     grid = answers[0].grid
-    inside = _cells_within(_projected(query.geometry, query.reference, reference_of(crs_of(grid))), grid)
+    inside = _cells_within(_projected(query.geometry, query.reference, answers[0].reference), grid)
     for answer in answers:
         answer.values[:, ~inside] = answer.nodata
     return answers
@@ -127,7 +127,7 @@ def points_of(answers: Sequence[Answer]) -> PointsAnswer:
     return PointsAnswer(
         coverages=tuple(answer.coverage for answer in answers),
         fields=first.fields,
-        reference=reference_of(crs_of(first.grid)),
+        reference=first.reference,
         xs=tuple((affine.c + (columns + 0.5) * affine.a).tolist()),
         ys=tuple((affine.f + (rows + 0.5) * affine.e).tolist()),
         values=values,

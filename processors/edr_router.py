@@ -12,7 +12,7 @@ from processors.coverage_formats import COVERAGE_JSON
 from processors.coverage_grid import Limits
 from processors.coverage_reader import CoverageReader
 from processors.coverage_settings import limits_of
-from processors.crs import CRS84, Reference, reference_of
+from processors.crs import CRS84, Reference
 from processors.edr_formats import CSV, FORMATS, GEOJSON, grid_body, points_body
 from processors.edr_query import PARAMETERS, EdrQuery, parse_edr
 from processors.edr_reader import read_area, read_cube, read_points
@@ -60,5 +60,4 @@ def _body(
     if kind == "position":
         return points_body(read_points(reader, collection, query), media_type), query.reference
     answers = (read_cube if kind == "cube" else read_area)(reader, collection, query)
-    grid_crs = answers[0].grid.crs
-    return grid_body(answers, media_type), query.reference if grid_crs is None else reference_of(grid_crs)
+    return grid_body(answers, media_type), answers[0].reference

@@ -9,11 +9,13 @@ from PIL import ImageColor
 
 from cup4soil.errors import InvalidInput, LimitExceeded
 from cup4soil.grids import Bounds
-from processors.coverage_query import axis_range, collect, names_in, parse_box, parse_interval
+from processors.axes import axis_range
+from processors.coverage_query import collect, names_in, parse_box
 from processors.crs import CRS84, Reference, parse_reference
 from processors.map_maker import Look
 from processors.map_pictures import PNG, WEBP, Colour
 from processors.negotiation import Formats
+from processors.times import parse_interval
 
 FORMATS: Final = Formats(
     names={"png": PNG, "webp": WEBP, PNG: PNG, WEBP: WEBP},

@@ -121,9 +121,13 @@ _COVERAGE_PARAMETERS: dict[str, tuple[str, Json]] = {
         _TEXT,
     ),
     "properties": ("Fields by name or position.", {"type": "array", "items": _TEXT}),
+    "exclude-properties": ("Fields to leave out; with no value all are given.", {"type": "array", "items": _TEXT}),
     "scale-factor": ("2 halves the number of cells along each axis.", {"type": "number", "minimum": 0.001}),
     "scale-axes": ("Factors by axis: E(2),N(2).", _TEXT),
     "scale-size": ("Cells by axis: E(256),N(256).", _TEXT),
+    "resolution": ("Distance of cells by axis, in units of crs: E(40),N(40); no value is the native one.", _TEXT),
+    "width": ("Cells from left to right.", {"type": "integer", "minimum": 1}),
+    "height": ("Cells from top to bottom.", {"type": "integer", "minimum": 1}),
     "crs": ("CRS of the answer; that of the collection by default.", _TEXT),
 }
 

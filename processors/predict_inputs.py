@@ -12,9 +12,9 @@ from cup4soil.areas import parse_area
 from cup4soil.depths import Depth
 from cup4soil.errors import InvalidArea, InvalidInput, LimitExceeded
 from cup4soil.soil_areas import AreaOfInterest
-from processors.coverage_query import parse_interval
 from processors.coverages import Interval
 from processors.crs import CRS84, CRS84_URI, parse_reference
+from processors.times import parse_interval
 
 _GEOJSON = ["Polygon", "MultiPolygon", "Feature", "FeatureCollection"]
 _NUMBERS = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}

@@ -18,7 +18,6 @@ from starlette.datastructures import QueryParams
 
 from cup4soil.errors import InvalidInput, LimitExceeded, NoData
 from cup4soil.products import COG_MEDIA_TYPE
-from processors.coverage_query import parse_interval
 from processors.coverages import Interval
 from processors.job_pages import job_list_page, job_page, results_page
 from processors.jobs.desk import Desk
@@ -31,6 +30,7 @@ from processors.jobs.references import parsed
 from processors.jobs.results import Output, Results, multipart
 from processors.jobs.settings import JobSettings
 from processors.openapi_processes import MOST_JOBS
+from processors.times import parse_interval
 from stac_catalog.store import Store
 
 _KIB = 1024

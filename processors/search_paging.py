@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from cup4soil.errors import InvalidInput
-from processors.coverage_query import parse_interval
+from processors.times import parse_interval
 from stac_catalog.search_backend import Page, SearchBackend
 from stac_catalog.search_query import Query
 from stac_catalog.search_values import SECOND, Period

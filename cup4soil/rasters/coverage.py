@@ -115,6 +115,7 @@ def read_stored(handles: Handles, piece: Piece, target: GeoBox) -> NDArray[np.in
                 return _cut(dataset, piece, (round(row), round(col)), shape)
             if row >= 0 and col >= 0 and row + height <= dataset.height and col + width <= dataset.width:
                 return _decimated(dataset, piece, RasterioWindow(col, row, width, height), shape)
+            return _within(_warped(dataset, piece, target), piece, target)
         return _warped(dataset, piece, target)
 
 
@@ -186,6 +187,18 @@ def _warped(dataset: DatasetReader, piece: Piece, target: GeoBox) -> NDArray[np.
         add_alpha=False,
     ) as warped:
         values: NDArray[np.integer] = warped.read(piece.bands)
+    return values
+
+
+def _within(values: NDArray[np.integer], piece: Piece, target: GeoBox) -> NDArray[np.integer]:
+    """``values`` without the cells that only touch the file: the warper lets averages reach a hair past its edge."""
+    row, col, height, width = _place(piece.source, target)
+    for axis, start, size, cells in ((1, row, height, piece.source.shape[0]), (2, col, width, piece.source.shape[1])):
+        count = values.shape[axis]
+        edges = start + np.arange(count + 1) * (size / count)
+        beyond = (edges[1:] < _ALIGNED) | (edges[:-1] > cells - _ALIGNED)
+        if beyond.any():
+            np.moveaxis(values, axis, 0)[beyond] = piece.nodata
     return values
 
 

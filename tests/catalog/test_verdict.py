@@ -13,6 +13,7 @@ from cup4soil.settings import Settings
 from processors.coverage_formats import origin
 from processors.coverage_reader import Answer
 from processors.coverages import Coverage, Item
+from processors.crs import reference_of
 from stac_catalog.catalogs import Entry, Overview, collection_dict
 from stac_catalog.iso import iso_record
 from stac_catalog.stac import item_json, product_item
@@ -83,6 +84,6 @@ def test_coverage(made: dict[str, Made], verdicts: list[str | None], told: str |
     coverage = Coverage("soc-0-20cm", "Soil organic carbon", items)
     fields = (coverage.fields["mean"],)
     grid = GeoBox((1, 1), Affine(20, 0, 0, 0, -20, 0), "EPSG:3035")
-    answer = Answer(coverage, fields, grid, np.zeros((1, 1, 1), np.int16), -32768, items)
+    answer = Answer(coverage, fields, grid, np.zeros((1, 1, 1), np.int16), -32768, items, reference_of(coverage.crs))
     found = origin(answer).get("VERDICT")
     assert found is None if told is None else found is not None and found.startswith(told)

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import Bounds
-from processors.coverage_query import PARAMETERS, Scaling, parse_interval, parse_query
+from processors.coverage_query import PARAMETERS, parse_query
+from processors.coverage_scaling import Scaling
 from processors.crs import parse_reference
+from processors.times import parse_interval
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,15 @@ def test_scaling() -> None:
     assert parse_query([("scale-axes", "N(3)")]).scaling == Scaling(factor_y=3)
     assert parse_query([("scale-size", "E(10),N(20)")]).scaling == Scaling(columns=10, rows=20)
     assert parse_query([("scaleSize", "Lon(10),Lat(20)")]).scaling == Scaling(columns=10, rows=20)
+    assert parse_query([("width", "10")]).scaling == Scaling(columns=10)
+    assert parse_query([("resolution", "E(40),N()")]).scaling == Scaling(step_x=40)
+    assert parse_query([("resolution", "")]).scaling == Scaling()
+
+
+def test_longitudes_that_fall_reach_across_the_antimeridian() -> None:
+    assert parse_query([("bbox", "170,10,-170,20")]).bbox == Bounds(170, 10, 190, 20)
+    assert parse_query([("bbox", "10,170,20,-170"), ("bbox-crs", "EPSG:4326")]).bbox == Bounds(170, 10, 190, 20)
+    assert parse_query([("subset", "Lon(170:-170)")]).x == (170, 190)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +87,9 @@ def test_scaling() -> None:
         ("2020-02-03", "2020-02-03T00:00:00", "2020-02-03T23:59:59.999999"),
         ("2020-02-03T04:05:06Z/..", "2020-02-03T04:05:06", None),
         ("../2020-02-03T04:05:06+02:00", None, "2020-02-03T02:05:06.999999"),
+        ("2020-02-03T04:05Z", "2020-02-03T04:05:00", "2020-02-03T04:05:59.999999"),
+        ("2020-02-02T24:00Z/2020-02-03T24:00Z", "2020-02-02T23:59:59.999999", "2020-02-03T23:59:59.999999"),
+        ("../..", None, None),
         ("/2020", None, "2020-12-31T23:59:59.999999"),
     ],
 )
@@ -90,11 +104,12 @@ def test_dates_stand_for_their_whole_span(text: str, start: str | None, end: str
     [
         ([("bbox", "1,2,3")], "bbox"),
         ([("bbox", "1,2,3,4,5,6")], "bbox"),
-        ([("bbox", "3,2,1,4")], "bbox"),
+        ([("bbox", "1,4,3,2")], "bbox"),
+        ([("bbox", "3,2,1,4"), ("bbox-crs", "EPSG:3035")], "bbox"),
         ([("bbox", "1,nan,3,4")], "bbox"),
         ([("bbox", "a,b,c,d")], "bbox"),
         ([("bbox", "")], "bbox"),
-        ([("bbox-crs", "EPSG:3035")], "bbox-crs"),
+        ([("bbox-crs", "moon")], "bbox-crs"),
         ([("bbox", "1,2,3,4"), ("bbox-crs", "moon")], "bbox-crs"),
         ([("bbox", "1,2,3,4"), ("bbox", "1,2,3,4")], "bbox"),
         ([("subset", "E(1:2")], "subset"),
@@ -104,13 +119,15 @@ def test_dates_stand_for_their_whole_span(text: str, start: str | None, end: str
         ([("subset", "E(1:2),x(1:2)")], "subset"),
         ([("subset", "E(1:2),Lat(1:2)")], "subset"),
         ([("subset", "time(1999-99-99)")], "subset"),
-        ([("subset-crs", "EPSG:3035")], "subset-crs"),
+        ([("subset-crs", "moon")], "subset-crs"),
+        ([("subset", "E(5)"), ("scale-factor", "2")], "scale"),
         ([("subset", "Lat(1:2)"), ("subset-crs", "EPSG:3035")], "subset-crs"),
         ([("bbox", "1,2,3,4"), ("subset", "E(1:2)")], "bbox"),
         ([("datetime", "2020"), ("subset", "time(2020)")], "datetime"),
         ([("datetime", "yesterday")], "datetime"),
         ([("datetime", "2021/2020")], "datetime"),
-        ([("datetime", "../..")], "datetime"),
+        ([("datetime", "/")], "datetime"),
+        ([("datetime", "2020"), ("subset", "time(*)")], "datetime"),
         ([("datetime", "0000-01-01")], "datetime"),
         ([("datetime", "9999-12-31T23:59:59-10:00")], "datetime"),
         ([("properties", "a,,b")], "properties"),
@@ -122,6 +139,10 @@ def test_dates_stand_for_their_whole_span(text: str, start: str | None, end: str
         ([("scale-size", "time(3)")], "scale-size"),
         ([("scale-axes", "E(2),x(2)")], "scale-axes"),
         ([("scale-factor", "2"), ("scale-size", "E(2)")], "scale-factor"),
+        ([("resolution", "E(20)"), ("width", "2")], "resolution"),
+        ([("resolution", "E(0)")], "resolution"),
+        ([("width", "0")], "width"),
+        ([("properties", "a"), ("exclude-properties", "b")], "exclude-properties"),
         ([("crs", "EPSG:1")], "crs"),
         ([("href", "file:///etc/passwd")], "href"),
         ([("datetime", "2" * 5000)], "datetime"),
