@@ -80,7 +80,7 @@ def _coverage_paths() -> Json:
         },
         "/collections/{collectionId}/coverage": {
             "get": {
-                "operationId": "coverage",
+                "operationId": "collection.getCoverage",
                 "summary": "A coverage or a part of it",
                 "tags": ["coverages"],
                 "parameters": coverage,
