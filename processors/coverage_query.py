@@ -67,7 +67,7 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> CoverageQuery:
     """
     lists = ("subset", "properties", "exclude-properties")
     given = collect(pairs, PARAMETERS, lists=lists, aliases=_ALIASES, empty=_MAY_BE_EMPTY)
-    subset = _Subset.parse(given.get("subset"), given.get("subset-crs"))
+    subset = Subset.parse(given.get("subset"), given.get("subset-crs"))
     scaling = parse_scaling(given)
     _contradictions(given, subset, scaling)
     bbox_crs = parse_reference(given["bbox-crs"], "bbox-crs") if "bbox-crs" in given else CRS84
@@ -156,7 +156,12 @@ def parse_box(text: str, crs: Reference) -> Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class _Subset:
+class Subset:
+    """A checked ``subset``: ranges along x and y in ``crs``, and the time; ``sliced`` are axes with one coordinate.
+
+    ``several`` is true where two ends of time were given, ``timed`` where time was named at all.
+    """
+
     x: Range | None = None
     y: Range | None = None
     when: Interval | None = None
@@ -166,7 +171,12 @@ class _Subset:
     timed: bool = False
 
     @classmethod
-    def parse(cls, text: str | None, crs_text: str | None) -> "_Subset":
+    def parse(cls, text: str | None, crs_text: str | None = None) -> "Subset":
+        """Read ``subset`` and ``subset-crs``.
+
+        Raises:
+            InvalidInput: when one is malformed, or they do not fit together.
+        """
         if text is None:
             _subset_crs(crs_text, geographic=False, projected=False)
             return cls()
@@ -201,7 +211,7 @@ def _subset_crs(text: str | None, *, geographic: bool, projected: bool) -> Refer
     return crs
 
 
-def _contradictions(given: Mapping[str, str], subset: _Subset, scaling: Scaling | None) -> None:
+def _contradictions(given: Mapping[str, str], subset: Subset, scaling: Scaling | None) -> None:
     if "datetime" in given and subset.timed:
         raise InvalidInput("both datetime and subset=time(...) are given", "use one of them")
     if "bbox" in given and (subset.x is not None or subset.y is not None):

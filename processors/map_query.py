@@ -10,7 +10,8 @@ from PIL import ImageColor
 from cup4soil.errors import InvalidInput, LimitExceeded
 from cup4soil.grids import Bounds
 from processors.axes import axis_range
-from processors.coverage_query import collect, names_in, parse_box
+from processors.coverage_query import Subset, collect, names_in, parse_box
+from processors.coverages import Interval
 from processors.crs import CRS84, Reference, parse_reference
 from processors.map_maker import Look
 from processors.map_pictures import PNG, WEBP, Colour
@@ -24,7 +25,7 @@ FORMATS: Final = Formats(
     default=PNG,
     said="png or webp",
 )
-LOOKS: Final = ("properties", "datetime", "range")
+LOOKS: Final = ("properties", "datetime", "subset", "range")
 LONGEST_SIDE: Final = 16_384
 _PLACES = ("bbox", "bbox-crs", "crs", "width", "height", "transparent", "bgcolor")
 _COLOUR = re.compile(r"(?:0x|#)?([0-9A-Fa-f]{6})")
@@ -94,8 +95,18 @@ def whole(text: str, name: str) -> int:
 
 
 def _look(given: Mapping[str, str], style: str | None) -> Look:
-    when = parse_interval(given["datetime"], "datetime") if "datetime" in given else None
-    return Look(_style(given, style), when, _ends(given["range"]) if "range" in given else None)
+    return Look(_style(given, style), _when(given), _ends(given["range"]) if "range" in given else None)
+
+
+def _when(given: Mapping[str, str]) -> Interval | None:
+    if "subset" not in given:
+        return parse_interval(given["datetime"], "datetime") if "datetime" in given else None
+    subset = Subset.parse(given["subset"])
+    if subset.x is not None or subset.y is not None:
+        raise InvalidInput("a map takes no subset of a spatial axis", "give bbox, and time(...) only")
+    if "datetime" in given:
+        raise InvalidInput("both datetime and subset=time(...) are given", "use one of them")
+    return subset.when
 
 
 def _style(given: Mapping[str, str], style: str | None) -> str | None:

@@ -35,6 +35,7 @@ _RECORDS: Final[dict[str, tuple[str, Json]]] = {
     "datetime": ("Instant or interval that the product's period meets.", _TEXT),
     "type": ("Kinds of resource.", {"type": "array", "items": {"type": "string", "enum": list(TYPES)}}),
     "ids": ("Ids of records.", _LIST),
+    "externalIds": ("Ids that producers gave the products, with or without their scheme.", _LIST),
     "property": ("Code of the soil property, such as soc.", _TEXT),
     "depth": ("Depth interval, such as 0-20cm.", _TEXT),
     "limit": ("Most records in one answer.", {"type": "integer", "minimum": 1, "maximum": MOST, "default": DEFAULT}),

@@ -9,7 +9,7 @@ from cup4soil.errors import NotFound
 from cup4soil.licences import licence_url
 from cup4soil.properties import soil_property
 from cup4soil.settings import Settings
-from processors.records_query import TYPES
+from processors.records_query import SCHEME, TYPES
 from stac_catalog.search_documents import filled
 
 COLLECTION: Final = "products"
@@ -50,6 +50,7 @@ def _properties(item: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
         "description": given["description"],
         "created": given["created"],
         "updated": given.get("updated", given["created"]),
+        "externalIds": [{"scheme": SCHEME, "value": item["id"]}],
         "language": {"code": "en", "name": "English"},
         "keywords": given.get("keywords") or [word for word in ("soil", kind, code) if word],
         "themes": _themes(code) if code else [],

@@ -12,11 +12,13 @@ from stac_catalog.search_text import parse_terms
 from stac_catalog.search_values import parse_bbox
 
 PARAMETERS: Final = (
-    "q", "bbox", "datetime", "type", "ids", "property", "depth", "limit", "offset", "token", "f",
+    "q", "bbox", "datetime", "type", "ids", "externalIds", "property", "depth", "limit", "offset", "token", "f",
 )  # fmt: skip
 TYPES: Final = ("dataset", "model")
 MOST: Final = 500
 DEFAULT: Final = 20
+# Of the ids that producers give products.
+SCHEME: Final = "cup4soil"
 _MODEL = "model"
 
 
@@ -35,11 +37,11 @@ def parse_records(pairs: Iterable[tuple[str, str]]) -> RecordsQuery:
     Raises:
         InvalidInput: naming the parameter, when one is unknown, repeated or malformed.
     """
-    given = collect(pairs, PARAMETERS, lists=("ids", "type"))
+    given = collect(pairs, PARAMETERS, lists=("ids", "externalIds", "type"))
     check_format(given.get("f"))
     offset = parse_offset(given)
     query = Query(
-        ids=parse_names(given["ids"], "ids") if "ids" in given else (),
+        ids=_ids(given),
         boxes=parse_bbox(given["bbox"]) if "bbox" in given else (),
         period=parse_period(given["datetime"]) if "datetime" in given else None,
         filter=_filter(given),
@@ -58,6 +60,19 @@ def check_format(name: str | None) -> None:
     """
     if name is not None and name.lower() not in ("json", "geojson"):
         raise InvalidInput(f"f is {name[:80]!r}", "records are given as json")
+
+
+def _ids(given: dict[str, str]) -> tuple[str, ...]:
+    """Records by id, or by the ids that their producers gave them, which are the same, with or without the scheme."""
+    ids = parse_names(given["ids"], "ids") if "ids" in given else ()
+    if "externalIds" not in given:
+        return ids
+    named = parse_names(given["externalIds"], "externalIds")
+    external = tuple(name.removeprefix(f"{SCHEME}:") for name in named)
+    if not ids:
+        return external
+    # None is asked for by a name that no product has.
+    return tuple(name for name in ids if name in external) or (f"{SCHEME}:",)
 
 
 def _filter(given: dict[str, str]) -> Filter | None:

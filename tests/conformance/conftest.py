@@ -14,6 +14,7 @@ import pytest
 from service.app import create_app
 from service.settings import ServiceSettings
 from tests.catalog import products
+from tests.processors import site_products
 from tests.processors.coverages import worlds
 
 # Small, so that what is too large can be asked for.
@@ -31,10 +32,26 @@ class Service:
     def get(self, path: str, **more) -> httpx.Response:
         return self.client.get(path, **more)
 
+    def json_of(self, path: str) -> dict:
+        """Of a path that begins at the root of the service."""
+        return self.json(f"{self.root}{path}")
+
     def json(self, path: str, **more) -> dict:
         answer = self.get(path, **more)
         assert answer.status_code == 200, answer.text[:500]
         return answer.json()
+
+
+def every(service: Service, path: str, **params: str) -> list[dict]:
+    """The features of all pages."""
+    found, address, given = [], path, params | {"limit": "100"}
+    while True:
+        page = service.json(address, params=given)
+        found += page["features"]
+        following = [each["href"] for each in page["links"] if each["rel"] == "next"]
+        if not following:
+            return found
+        address, given = following[0], None
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +60,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     world = worlds.two_tiles(base)
     for name, make in (("composite", products.composite), ("model", products.model), ("samples", products.samples)):
         world.store.register(make(base / name), base / name)
+
+    site_products.register(world.store, base / "sites", site_products.scattered(40))
 
     def application(root: str):
         settings = ServiceSettings(local_url=root, coverage_values=VALUES, coverage_json_values=JSON_VALUES)
