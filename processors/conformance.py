@@ -6,9 +6,11 @@ from typing import Final
 PARTS: Final[dict[str, tuple[str, ...]]] = {
     "ogcapi-common-1/1.0": ("core", "landing-page", "json", "html", "oas30"),
     "ogcapi-common-2/1.0": ("collections",),
-    # The draft 19-087, under the names that its clients know.
+    # The draft 19-087, under the names that its clients know and under those of its present state.
     "ogcapi-coverages-1/1.0": (
-        "core", "subsetting", "scaling", "fieldselection", "crs", "geotiff", "netcdf", "coveragejson", "html", "oas30",
+        "core", "subsetting", "subsetting-spatial", "subsetting-temporal", "scaling", "scaling-spatial",
+        "fieldselection", "field-selection", "crs", "geotiff", "netcdf", "coveragejson", "html", "oas30",
+        "api-operations",
     ),
     "ogcapi-edr-1/1.1": ("core", "collections", "queries", "json", "geojson", "covjson", "oas30"),
     "ogcapi-features-1/1.0": ("core", "geojson", "html", "oas30"),

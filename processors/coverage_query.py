@@ -133,7 +133,7 @@ def names_in(text: str, parameter: str) -> tuple[str, ...]:
 
 
 def parse_box(text: str, crs: Reference) -> Bounds:
-    """The box of four numbers in the axis order of ``crs``: lower corner, upper corner.
+    """The box of four numbers in the axis order of ``crs``: lower corner, upper corner; of six, heights are left out.
 
     Where longitudes fall from the first to the second corner, the box reaches across the antimeridian: its right edge
     is beyond 180.
@@ -142,6 +142,8 @@ def parse_box(text: str, crs: Reference) -> Bounds:
         InvalidInput: when it is none.
     """
     parts = text.split(",")
+    if len(parts) == 6:
+        parts = [*parts[:2], *parts[3:5]]
     if len(parts) != 4:
         raise InvalidInput(f"bbox has {len(parts)} numbers", "give four: the lower corner, then the upper corner")
     try:

@@ -13,7 +13,7 @@ from cup4soil.errors import InvalidInput
 from cup4soil.grids import Bounds, crs_of
 from processors.coverage_formats import span
 from processors.coverages import Coverage, grid_bounds
-from processors.crs import project_bounds, reference_of
+from processors.crs import Reference, project_bounds, reference_of
 from processors.map_answers import answer
 from processors.map_legends import legend_document, legend_picture
 from processors.map_links import RELATION, link
@@ -70,7 +70,7 @@ class _Doors:
             kind,
             lambda: self._maker.draw(sheet, kind, colour),
             lambda: Response(_nothing(rows, cols, kind, colour), media_type=kind),
-            _headers(coverage, grid),
+            _headers(coverage, grid, query.crs or reference_of(crs_of(grid))),
             variant="" if colour is None else bytes(colour).hex(),
         )
 
@@ -133,8 +133,7 @@ def _nothing(rows: int, cols: int, kind: str, colour: tuple[int, int, int] | Non
     return encode(on_background(np.zeros((rows, cols, 4), dtype=np.uint8), colour), kind)
 
 
-def _headers(coverage: Coverage, grid: GeoBox) -> dict[str, str]:
-    reference = reference_of(crs_of(grid))
+def _headers(coverage: Coverage, grid: GeoBox, reference: Reference) -> dict[str, str]:
     crs = {"Content-Crs": f"<{reference.uri}>"} if reference.uri.startswith("http") else {}
     box = ",".join(f"{number:.12g}" for number in reference.numbers(grid_bounds(grid)))
     return crs | {"Content-Bbox": box, "Content-Datetime": span(coverage.period)}

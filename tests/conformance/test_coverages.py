@@ -157,6 +157,8 @@ def test_bbox_in_degrees(service: Service, box: tuple[float, float, float, float
     if box[0] == -180:
         np.testing.assert_array_equal(read.values[0], service.world.mosaic)
         return
+    with_heights = f"{box[0]},{box[1]},-10,{box[2]},{box[3]},1000"
+    np.testing.assert_array_equal(Read(service, {"bbox": with_heights, "properties": "mean"}).values, read.values)
     first_row, last_row, first_col, last_col = touched(service, *box)
     expected = window(service, first_row, first_col, last_row - first_row + 1, last_col - first_col + 1)
     np.testing.assert_array_equal(read.values[0], expected)

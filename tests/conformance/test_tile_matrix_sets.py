@@ -72,7 +72,8 @@ def test_tileset_metadata(service: Service, name: str) -> None:
     assert box["crs"].endswith("CRS84")
     (west, south), (east, north) = box["lowerLeft"], box["upperRight"]
     stated = service.json("/collections/soc-0-20cm")["extent"]["spatial"]["bbox"][0]
-    assert [west, south, east, north] == pytest.approx(stated, abs=0.01)
+    # The box of the mosaic is a little larger than that of its tiles, which lie askew.
+    assert [west, south, east, north] == pytest.approx(stated, abs=0.02)
 
 
 @pytest.mark.parametrize("name", NAMES)
