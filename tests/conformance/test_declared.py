@@ -12,6 +12,7 @@ from tests.conformance.conftest import Service
 _HERE = Path(__file__).parent
 _DOCUMENT = _HERE.parents[1] / "docs" / "conformance.md"
 _SPEC = "http://www.opengis.net/spec"
+_SECTION = re.compile(r"^## [^\n]*\(`([a-z0-9./-]+)`\)\n(.*?)(?=^## |\Z)", re.M | re.S)
 _CLASS = re.compile(r"/conf/([a-z0-9-]+)(?:/|$)")
 
 
