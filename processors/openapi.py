@@ -12,7 +12,9 @@ from processors.coverage_formats import COVERAGE_JSON, GEOTIFF
 from processors.coverage_netcdf import NETCDF
 from processors.coverage_picture import PNG
 from processors.openapi_data import TAGS, data_paths
-from processors.openapi_parts import JSON, Json, errors, form, query, ref
+from processors.openapi_features import feature_paths
+from processors.openapi_maps import map_paths
+from processors.openapi_parts import HTML, JSON, Json, errors, form, query, ref
 from processors.openapi_processes import process_paths, process_schemas
 from processors.processes import process_ids
 
@@ -25,6 +27,9 @@ def openapi_document(config: Mapping[str, Any], *, plain: bool = False) -> Json:
 
     ``plain`` leaves out what only our own routers answer, for pygeoapi's own server.
     """
+    paths = _common_paths() | _coverage_paths() | process_paths()
+    if not plain:
+        paths |= data_paths() | map_paths() | feature_paths()
     metadata = config["metadata"]
     identification, licence, contact = metadata["identification"], metadata["license"], metadata["contact"]
     return {
@@ -38,7 +43,7 @@ def openapi_document(config: Mapping[str, Any], *, plain: bool = False) -> Json:
         },
         "servers": [{"url": config["server"]["url"]}],
         "tags": [{"name": name} for name in ("server", "coverages", *(() if plain else TAGS), "processes", "jobs")],
-        "paths": _common_paths() | _coverage_paths() | ({} if plain else data_paths()) | process_paths(),
+        "paths": paths,
         "components": {
             "parameters": _parameters(),
             "responses": _responses(),
@@ -66,7 +71,8 @@ def _coverage_paths() -> Json:
         form("GTiff", "COG", "NetCDF", "PNG", "json", "html"),
     ]
     binary = {"type": "string", "format": "binary"}
-    content = {
+    content: Json = {
+        HTML: {"schema": _TEXT},
         "image/tiff": {"schema": binary},
         GEOTIFF: {"schema": binary},
         NETCDF: {"schema": binary},
@@ -86,7 +92,7 @@ def _coverage_paths() -> Json:
                 "parameters": coverage,
                 "responses": {
                     "200": {"description": "The values.", "content": content},
-                    **errors("400", "404", "413"),
+                    **errors("400", "401", "404", "413", "503"),
                 },
             }
         },
@@ -101,13 +107,14 @@ def _coverage_paths() -> Json:
 def _page(
     operation: str, summary: str, tag: str, *parameters: Json, formats: tuple[str, ...] = ("json", "html")
 ) -> Json:
-    found = {"description": summary + ".", "content": {JSON: {"schema": {"type": "object"}}}}
+    content: Json = {JSON: {"schema": {"type": "object"}}} | ({HTML: {"schema": _TEXT}} if "html" in formats else {})
+    found = {"description": f"{summary}.", "content": content}
     return {
         "operationId": operation,
         "summary": summary,
         "tags": [tag],
         "parameters": [*parameters, *([form(*formats)] if formats else [])],
-        "responses": {"200": found, **errors("400", "404")},
+        "responses": {"200": found, **errors("400", "401", "404", "503")},
     }
 
 

@@ -1,19 +1,18 @@
 """The parts of the OpenAPI document about EDR and Records."""
 
-from typing import Any, Final
+from typing import Final
 
 from processors.coverage_formats import COVERAGE_JSON
 from processors.edr_formats import CSV, GEOJSON
 from processors.edr_query import PARAMETERS as EDR_PARAMETERS
 from processors.edr_query import WITHIN_UNITS
+from processors.openapi_parts import Json, errors, query
 from processors.records_documents import COLLECTION as RECORDS
 from processors.records_query import DEFAULT, MOST, TYPES
 from processors.records_query import PARAMETERS as RECORDS_PARAMETERS
 from processors.search_paging import MOST_SKIPPED
 
-type Json = dict[str, Any]
-
-TAGS: Final = ("edr", "records")
+TAGS: Final = ("edr", "records", "maps", "features")
 _TEXT: Final[Json] = {"type": "string"}
 _BOX: Final[Json] = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
 _LIST: Final[Json] = {"type": "array", "items": _TEXT}
@@ -21,7 +20,7 @@ _OBJECT: Final[Json] = {"schema": {"type": "object"}}
 _EDR: Final[dict[str, tuple[str, Json]]] = {
     "coords": ("Well-known text, coordinates in the axis order of crs: POINT(14.5 52.4).", _TEXT),
     "bbox": ("Lower and upper corner, in the axis order of crs.", _BOX),
-    "within": ("Radius of the circle.", {"type": "number", "minimum": 0, "exclusiveMinimum": True}),
+    "within": ("Radius of the circle.", {"type": "number", "minimum": 0}),
     "within-units": ("Unit of the radius.", {"type": "string", "enum": list(WITHIN_UNITS)}),
     "parameter-name": ("Fields by name; all without it.", _LIST),
     "datetime": ("Instant: the latest period that meets it; interval: a series of all that do.", _TEXT),
@@ -59,7 +58,10 @@ def _edr(kind: str) -> Json:
         "summary": f"Values by {kind}, with where they can be relied on",
         "tags": [TAGS[0]],
         "parameters": [known, *(_query(name, *_EDR[name], needed=name in needed) for name in EDR_PARAMETERS[kind])],
-        "responses": {"200": {"description": "The values.", "content": content}, **_problems("400", "404", "413")},
+        "responses": {
+            "200": {"description": "The values.", "content": content},
+            **errors("400", "401", "404", "413", "503"),
+        },
     }
 
 
@@ -83,16 +85,12 @@ def _get(operation: str, summary: str, parameters: list[Json], content: Json) ->
         "summary": summary,
         "tags": [TAGS[1]],
         "parameters": parameters,
-        "responses": {"200": {"description": f"{summary}.", "content": content}, **_problems("400", "404", "413")},
+        "responses": {
+            "200": {"description": f"{summary}.", "content": content},
+            **errors("400", "401", "404", "413", "503"),
+        },
     }
 
 
 def _query(name: str, text: str, schema: Json, *, needed: bool = False) -> Json:
-    parameter: Json = {"name": name, "in": "query", "description": text, "schema": schema}
-    if needed:
-        parameter["required"] = True
-    return parameter | ({"style": "form", "explode": False} if schema.get("type") == "array" else {})
-
-
-def _problems(*statuses: str) -> Json:
-    return {status: {"$ref": "#/components/responses/problem"} for status in statuses}
+    return query(name, text, schema) | ({"required": True} if needed else {})

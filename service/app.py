@@ -31,6 +31,7 @@ from service.keys import KeyRing
 from service.metrics import metrics_router
 from service.middleware import BodyLimit, SafeHeaders
 from service.observing import Observed
+from service.openapi import describe_whole
 from service.running import MULTIPROCESS
 from service.search import search_backend
 from service.settings import ServiceSettings
@@ -103,7 +104,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     )
     sites = SiteIndex(store.root / SITES_INDEX_FILE, seconds=settings.search_seconds)
     app.include_router(feature_router(sites, settings.features_items, root=settings.public_url or settings.local_url))
-    mount_pygeoapi(
+    ogc = mount_pygeoapi(
         app,
         store,
         settings,
@@ -111,6 +112,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
         sites=sites,
         callbacks=bool(settings.callback_hosts),
     )
+    describe_whole(app, ogc.api_.openapi)
     _mount_files(app, store)
     app.state.indexes = (backend, sites)
     return app
