@@ -28,12 +28,9 @@ PARAMETERS: Final[dict[str, tuple[str, ...]]] = {
     "cube": ("bbox", *_COMMON),
 }
 WITHIN_UNITS: Final = {"m": 1.0, "km": 1000.0}
-MOST_POINTS: Final = 500
 # OWSLib 0.36 writes the name so.
 _ALIASES = {"parameter_names": "parameter-name"}
-_MOST_VERTICES = 5000
 _LONGEST = 100_000
-_MOST_RADIUS_M = 1_000_000.0
 _CIRCLE = 72
 # Letters, digits and what numbers and lists are written with: nothing else belongs in well-known text.
 _WKT = re.compile(r"\s*([A-Za-z]+)\s*\([-+0-9.eE,()\s]*\)\s*")
@@ -44,6 +41,18 @@ _EXAMPLES = {
     "area": "POLYGON((14.4 52.3,14.5 52.3,14.5 52.4,14.4 52.3))",
 }
 _WGS84 = pyproj.Geod(ellps="WGS84")
+
+
+@dataclass(frozen=True)
+class EdrLimits:
+    """Most points of a position, vertices of a geometry and metres of a radius; most cells read for the points of one
+    answer, each of which takes some 0.2 ms.
+    """
+
+    points: int = 500
+    vertices: int = 5000
+    radius_m: float = 1_000_000.0
+    cells: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class EdrQuery:
         return xy[:, 0].tolist(), xy[:, 1].tolist()
 
 
-def parse_edr(kind: str, pairs: Iterable[tuple[str, str]]) -> EdrQuery:
+def parse_edr(kind: str, pairs: Iterable[tuple[str, str]], limits: EdrLimits | None = None) -> EdrQuery:
     """Read the parameters of a query of this ``kind``, given as names and values in the order they came.
 
     Raises:
@@ -77,10 +86,11 @@ def parse_edr(kind: str, pairs: Iterable[tuple[str, str]]) -> EdrQuery:
         LimitExceeded: when there are too many points, vertices or metres.
     """
     given = collect(pairs, PARAMETERS[kind], lists=("parameter-name",), aliases=_ALIASES, longest=_LONGEST)
+    limits = limits or EdrLimits()
     crs = parse_reference(given["crs"], "crs") if "crs" in given else None
     reference = crs or CRS84
     return EdrQuery(
-        geometry=_box(given, reference) if kind == "cube" else _geometry(kind, given, reference),
+        geometry=_box(given, reference) if kind == "cube" else _geometry(kind, given, reference, limits),
         reference=CRS84 if kind == "radius" else reference,
         crs=crs,
         names=names_in(given["parameter-name"], "parameter-name") if "parameter-name" in given else (),
@@ -98,22 +108,22 @@ def _box(given: dict[str, str], reference: Reference) -> BaseGeometry:
     return shapely.box(*parse_box(given["bbox"], reference).astuple())
 
 
-def _geometry(kind: str, given: dict[str, str], reference: Reference) -> BaseGeometry:
+def _geometry(kind: str, given: dict[str, str], reference: Reference, limits: EdrLimits) -> BaseGeometry:
     if "coords" not in given:
         raise InvalidInput("coords is missing", f"give {_EXAMPLES[kind]}")
-    geometry = _shape(kind, given["coords"])
+    geometry = _shape(kind, given["coords"], limits.vertices)
     if reference.y_first:
         geometry = shapely.transform(geometry, lambda xy: xy[:, ::-1])
-    if kind == "position" and shapely.get_num_geometries(geometry) > MOST_POINTS:
+    if kind == "position" and shapely.get_num_geometries(geometry) > limits.points:
         raise LimitExceeded(
-            f"coords has {shapely.get_num_geometries(geometry)} points", f"give at most {MOST_POINTS} at once"
+            f"coords has {shapely.get_num_geometries(geometry)} points", f"give at most {limits.points} at once"
         )
     if kind == "area" and not shapely.is_valid(geometry):
         raise InvalidArea(f"coords is no valid polygon: {shapely.is_valid_reason(geometry)[:80]}", "mend its rings")
-    return _circle(geometry, given, reference) if kind == "radius" else geometry
+    return _circle(geometry, given, reference, limits.radius_m) if kind == "radius" else geometry
 
 
-def _shape(kind: str, text: str) -> BaseGeometry:
+def _shape(kind: str, text: str, most: int) -> BaseGeometry:
     """A geometry from well-known text, its coordinates in the order given.
 
     Raises:
@@ -130,8 +140,8 @@ def _shape(kind: str, text: str) -> BaseGeometry:
     if geometry is None or geometry.geom_type not in _KINDS[kind] or geometry.is_empty or geometry.has_z:
         raise refusal
     xy = shapely.get_coordinates(geometry)
-    if len(xy) > _MOST_VERTICES:
-        raise LimitExceeded(f"coords has {len(xy)} vertices", f"give at most {_MOST_VERTICES}")
+    if len(xy) > most:
+        raise LimitExceeded(f"coords has {len(xy)} vertices", f"give at most {most}")
     if (
         not np.isfinite(xy).all()
         or np.abs(xy).max() > 1e9
@@ -141,9 +151,9 @@ def _shape(kind: str, text: str) -> BaseGeometry:
     return geometry
 
 
-def _circle(point: BaseGeometry, given: dict[str, str], reference: Reference) -> Polygon:
+def _circle(point: BaseGeometry, given: dict[str, str], reference: Reference, most_m: float) -> Polygon:
     """The circle around a point as a polygon in CRS84."""
-    radius_m = _radius(given)
+    radius_m = _radius(given, most_m)
     xy = shapely.get_coordinates(point)
     (lon,), (lat,) = project_points(xy[:, 0].tolist(), xy[:, 1].tolist(), reference.crs, CRS84.crs)
     if not (math.isfinite(lon) and abs(lon) <= 180 and abs(lat) <= 90):
@@ -156,7 +166,7 @@ def _circle(point: BaseGeometry, given: dict[str, str], reference: Reference) ->
     return circle
 
 
-def _radius(given: dict[str, str]) -> float:
+def _radius(given: dict[str, str], most_m: float) -> float:
     if "within" not in given or "within-units" not in given:
         raise InvalidInput("within or within-units is missing", "give within=5&within-units=km")
     factor = WITHIN_UNITS.get(given["within-units"])
@@ -168,6 +178,6 @@ def _radius(given: dict[str, str]) -> float:
         radius_m = math.nan
     if not radius_m > 0:
         raise InvalidInput(f"within is {given['within'][:80]!r}", "give a number above 0")
-    if radius_m > _MOST_RADIUS_M:
-        raise LimitExceeded(f"within is {radius_m / 1000:g} km", f"give at most {_MOST_RADIUS_M / 1000:g} km")
+    if radius_m > most_m:
+        raise LimitExceeded(f"within is {radius_m / 1000:g} km", f"give at most {most_m / 1000:g} km")
     return radius_m

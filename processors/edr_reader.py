@@ -18,8 +18,6 @@ from processors.crs import CRS84, Reference, project_bounds, project_points, ref
 from processors.edr_query import EdrQuery
 from processors.edr_statement import TOLD, is_told
 
-# Reading one cell of one file takes some 0.2 ms.
-MOST_CELLS = 20_000
 _SEGMENTS = 50
 # Cells: what cuts off less of a corner may be passed over.
 _STRIDE = 0.1
@@ -48,8 +46,8 @@ class PointsAnswer:
         return tuple(item for coverage in self.coverages for item in coverage.items)
 
 
-def read_points(reader: CoverageReader, collection: str, query: EdrQuery) -> PointsAnswer:
-    """The values at the points of a position query.
+def read_points(reader: CoverageReader, collection: str, query: EdrQuery, most_cells: int) -> PointsAnswer:
+    """The values at the points of a position query, for which at most ``most_cells`` cells are read.
 
     Raises:
         NotFound: when there is no such collection.
@@ -63,7 +61,7 @@ def read_points(reader: CoverageReader, collection: str, query: EdrQuery) -> Poi
     told = [whole.fields[name] for name in TOLD if name in whole.fields] if is_told(whole) else []
     every = tuple({field.name: field for field in [*fields, *told]}.values())
     xs, ys = query.points
-    _check_points(whole, query.reference, xs, ys, len(every) * len(coverages))
+    _check_points(whole, query.reference, xs, ys, len(every) * len(coverages), most_cells)
     values = np.stack([reader.at(coverage, every, query.reference.crs, xs, ys) for coverage in coverages])
     place = {field.name: position for position, field in enumerate(every)}
     return PointsAnswer(
@@ -150,11 +148,11 @@ def _periods(reader: CoverageReader, collection: str, query: EdrQuery) -> tuple[
 
 
 def _check_points(
-    coverage: Coverage, reference: Reference, xs: Sequence[float], ys: Sequence[float], each: int
+    coverage: Coverage, reference: Reference, xs: Sequence[float], ys: Sequence[float], each: int, most: int
 ) -> None:
-    if len(xs) * each > MOST_CELLS:
+    if len(xs) * each > most:
         raise LimitExceeded(
-            f"{len(xs)} points are {len(xs) * each} values, more than the limit of {MOST_CELLS}",
+            f"{len(xs)} points are {len(xs) * each} values, more than the limit of {most}",
             "ask for fewer points, periods or parameters",
         )
     own_xs, own_ys = project_points(xs, ys, reference.crs, coverage.crs)

@@ -18,7 +18,7 @@ from processors.map_styles import Style, style_of
 from stac_catalog.store import Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MapLimits:
     """Most pixels of one picture, and most items that may lie under it."""
 

@@ -20,6 +20,7 @@ from processors.processes import process_ids
 
 _BOX: Json = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
 _TEXT: Json = {"type": "string"}
+OPENAPI = "application/vnd.oai.openapi+json"
 
 
 def openapi_document(config: Mapping[str, Any], *, plain: bool = False) -> Json:
@@ -60,7 +61,9 @@ def _common_paths() -> Json:
         "/conformance": ("conformance", "Conformance classes"),
         "/collections": ("collections", "Collections"),
     }
-    return {path: {"get": _page(id_, text, "server")} for path, (id_, text) in pages.items()}
+    found = {path: {"get": _page(id_, text, "server")} for path, (id_, text) in pages.items()}
+    found["/openapi"]["get"]["responses"]["200"]["content"][OPENAPI] = {"schema": {"type": "object"}}
+    return found
 
 
 def _coverage_paths() -> Json:
@@ -114,7 +117,7 @@ def _page(
         "summary": summary,
         "tags": [tag],
         "parameters": [*parameters, *([form(*formats)] if formats else [])],
-        "responses": {"200": found, **errors("400", "401", "404", "503")},
+        "responses": {"200": found, **errors("400", "401", "404", "503", page=HTML in content)},
     }
 
 
@@ -154,8 +157,12 @@ def _parameters() -> Json:
 
 
 def _responses() -> Json:
-    content = {"application/problem+json": {"schema": ref("schemas", "problem")}}
-    return {"problem": {"description": "What was wrong, and what would be right.", "content": content}}
+    content: Json = {"application/problem+json": {"schema": ref("schemas", "problem")}}
+    told = "What was wrong, and what would be right."
+    return {
+        "problem": {"description": told, "content": content},
+        "problemPage": {"description": told, "content": content | {HTML: {"schema": _TEXT}}},
+    }
 
 
 def _schemas() -> Json:

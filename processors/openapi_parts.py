@@ -13,9 +13,9 @@ def ref(kind: str, name: str) -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def errors(*statuses: str) -> Json:
-    """Answers that are problem details."""
-    return {status: ref("responses", "problem") for status in statuses}
+def errors(*statuses: str, page: bool = False) -> Json:
+    """Answers that are problem details, or a ``page`` for those who asked for one."""
+    return {status: ref("responses", "problemPage" if page else "problem") for status in statuses}
 
 
 def form(*names: str) -> Json:

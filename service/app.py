@@ -96,7 +96,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.include_router(coverage_router(store, settings))
     app.include_router(edr_router(store, settings))
     app.include_router(records_router(backend, settings, root=settings.public_url or settings.local_url))
-    app.include_router(map_router(store, root=settings.public_url or settings.local_url))
+    app.include_router(map_router(store, root=settings.public_url or settings.local_url, limits=settings.map_limits))
     public = settings.public_url or ""
     app.include_router(oai_router(store, settings, public_url=public, trust_forwarded=settings.trust_proxy))
     app.include_router(

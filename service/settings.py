@@ -7,13 +7,15 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 
 from processors.coverage_settings import CoverageSettings
+from processors.edr_settings import EdrSettings
 from processors.feature_settings import FeatureSettings
 from processors.jobs.settings import JobSettings
+from processors.map_settings import MapSettings
 
 _SOURCE: Final = re.compile(r"'self'|'none'|https?://[\w*.-]+(?::\d+)?", re.ASCII)
 
 
-class ServiceSettings(JobSettings, CoverageSettings, FeatureSettings):
+class ServiceSettings(JobSettings, CoverageSettings, EdrSettings, FeatureSettings, MapSettings):
     """Everything an operator may set, as ``CUP4SOIL_...`` in the environment."""
 
     cors_origins: tuple[str, ...] = Field(
