@@ -203,7 +203,6 @@ def test_broken_json_is_found(catalog: Path) -> None:
     item_path(catalog, "models").write_text("{")
     text = messages(validate_catalog(catalog))
     assert "cannot be read as JSON" in text
-    assert "pystac cannot walk the catalog" in text
 
 
 def test_lost_collection_is_found(catalog: Path) -> None:
@@ -220,7 +219,6 @@ def test_child_on_the_web_is_not_followed(catalog: Path, no_network: None) -> No
     change(catalog / "catalog.json", edit)
     text = messages(validate_catalog(catalog))
     assert "link child leads out of the catalog" in text
-    assert "pystac cannot walk the catalog" in text
 
 
 def test_raster_without_overviews_is_found(catalog: Path) -> None:
