@@ -1,6 +1,6 @@
 """Catalogs of many items: ``python benchmarks/catalog.py --items 10000``.
 
-Products of few metadata (a report of some bytes each) are registered in batches, and it is told where the time goes: making
+Products of few metadata (a report of some bytes each) are registered in batches, with the time that goes into making
 each item's folder (ISO record, STAC item, checksums), waiting for the disk, and listing. Then the catalog is made anew,
 mirrored, mirrored again after one change, exported and, with ``--validate``, checked; each step with its time, that of
 the processor alone, and the largest memory of the process. ``--folders`` items are made truly; the folders of the rest

@@ -15,6 +15,7 @@ from typing import Final
 from cup4soil.errors import StoreError, writing
 from stac_catalog.catalogs import COLLECTION_FILE
 from stac_catalog.files import locked, signature
+from stac_catalog.ledger import Change
 from stac_catalog.store import Store
 from stac_catalog.visibility import HIDDEN
 
@@ -30,7 +31,19 @@ CREATE TABLE records (
 CREATE INDEX records_by_stamp ON records (stamp, n);
 CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), signature TEXT NOT NULL);
 """
+# Up to which mark of the store's own ledger this one has followed; ledgers of older versions have no such table.
+_FOLLOWED: Final = "CREATE TABLE IF NOT EXISTS followed (one INTEGER PRIMARY KEY CHECK (one = 1), mark TEXT NOT NULL)"
+_PUT: Final = """
+INSERT INTO records (collection, id, stamp, deleted, signature) VALUES (:collection, :id, :stamp, 0, :state)
+ON CONFLICT DO UPDATE SET stamp = excluded.stamp, deleted = 0, signature = excluded.signature
+WHERE deleted OR signature <> excluded.signature
+"""
+_DROP: Final = (
+    "UPDATE records SET stamp = :stamp, deleted = 1 WHERE collection = :collection AND id = :id AND NOT deleted"
+)
 _FIELDS: Final = "n, collection, id, stamp, deleted"
+
+type _Key = tuple[str, str]  # collection and id
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,25 +144,35 @@ class Ledger:
         # Stamps never go back, whatever the clock does: harvesters would miss what came in between.
         (last,) = db.execute("SELECT max(stamp) FROM records").fetchone()
         now = max(int(self._clock()), last or 0)
+        changes = self._changes(db)
+        for key, state in self._compared(db) if changes is None else changes:
+            db.execute(_PUT if state else _DROP, {"collection": key[0], "id": key[1], "stamp": now, "state": state})
+        db.execute("INSERT OR REPLACE INTO followed VALUES (1, ?)", (self._store.ledger.mark(),))
+
+    def _changes(self, db: sqlite3.Connection) -> Iterator[tuple[_Key, str]] | None:
+        """Records that came or changed, with their state, and those that went, without; None where it is not told."""
+        row = db.execute("SELECT mark FROM followed").fetchone()
+        changes = self._store.ledger.changes(row[0]) if row and row[0] else None
+        if changes is None:
+            return None
+        return (((each.collection, each.id), "" if each.deleted else self._state_of(each)) for each in changes)
+
+    def _compared(self, db: sqlite3.Connection) -> Iterator[tuple[_Key, str]]:
+        """As :meth:`_changes`, by a look at every record."""
         rows = db.execute("SELECT collection, id, signature FROM records WHERE NOT deleted")
         known = {(collection, name): state for collection, name, state in rows}
-        present = dict(self._present())
-        for key, state in present.items():
-            if known.get(key) != state:
-                db.execute(
-                    "INSERT INTO records (collection, id, stamp, deleted, signature) VALUES (?, ?, ?, 0, ?) "
-                    "ON CONFLICT DO UPDATE SET stamp = excluded.stamp, deleted = 0, signature = excluded.signature",
-                    (*key, now, state),
-                )
-        gone = known.keys() - present.keys()
-        sql = "UPDATE records SET stamp = ?, deleted = 1 WHERE collection = ? AND id = ?"
-        db.executemany(sql, [(now, *key) for key in gone])
-
-    def _present(self) -> Iterator[tuple[tuple[str, str], str]]:
-        catalog = self._store.catalog_path.parent
         for collection in self._store.collections():
             for name in self._store.items(collection):
-                yield (collection, name), signature(catalog / collection / name / f"{name}.json")
+                state = self._signature(collection, name)
+                if known.pop((collection, name), None) != state:
+                    yield (collection, name), state
+        yield from ((key, "") for key in known)
+
+    def _state_of(self, change: Change) -> str:
+        return self._signature(change.collection, change.id)
+
+    def _signature(self, collection: str, name: str) -> str:
+        return signature(self._store.catalog_path.parent / collection / name / f"{name}.json")
 
     def _state(self) -> str:
         """What changes whenever a product comes, changes or goes: the files that list them."""
@@ -168,6 +191,7 @@ def _prepare(db: sqlite3.Connection) -> None:
         db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
     elif version != _VERSION:
         raise sqlite3.DatabaseError(f"it is of version {version}, not {_VERSION}")
+    db.execute(_FOLLOWED)
 
 
 def _where(selection: Selection) -> tuple[list[str], list[str | int]]:

@@ -287,6 +287,21 @@ class TestLedger:
         clock.now += 50
         assert Ledger(store, clock).page(Selection(), None, 10) == first
 
+    def test_what_the_store_tells_is_followed_without_a_walk(
+        self, store: Store, ledger: Ledger, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = {each.id: each.stamp for each in ledger.page(Selection(), None, 10)}
+        monkeypatch.setattr(Ledger, "_compared", lambda *_: pytest.fail("every record was looked at"))
+        clock.now += 100
+        new = products.composite(tmp_path / "new", left=4_331_000)
+        store.register(new, tmp_path / "new")
+        (gone,) = store.items("samples")
+        store.remove("samples", gone)
+        store.rebuild()  # what is the same is not told again
+        after = {each.id: (each.stamp, each.deleted) for each in ledger.page(Selection(), None, 10)}
+        changed = {new.id: (1_800_000_100, False), gone: (1_800_000_100, True)}
+        assert after == {name: (stamp, False) for name, stamp in before.items()} | changed
+
     def test_stamps_never_go_back(self, store: Store, ledger: Ledger, clock: Clock, tmp_path: Path) -> None:
         ledger.count(Selection())
         clock.now -= 10_000
