@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import rasterio
 from PIL import Image
 
 from cup4soil.products import NO_SKILL, NO_SKILL_NOTE
+from cup4soil.settings import Settings
+from stac_catalog.store import Store
 from tests.catalog import products
 from tests.service import viewer_site
 from tests.service.viewer_site import Processes
@@ -144,6 +147,20 @@ def test_page_shows_the_map_with_licence_and_warning(visit):
     assert "LimeSoDa" in page.locator("#credits").inner_text()
     page.locator("#subject").select_option("clay")
     page.wait_for_selector("#simulated", state="hidden")
+
+
+def test_items_of_large_collections_are_found_on_their_pages(browser, folder, processes, tmp_path, monkeypatch):
+    monkeypatch.setattr("stac_catalog.ledger_entries.MOST_ITEMS", 0)
+    store = Store.open(shutil.copytree(folder / "store", tmp_path / "store"), Settings())
+    store.rebuild()
+    assert list(store.root.glob("catalog/soc*/items-*.json"))
+    with viewer_site.served(store.root, folder / "results", processes) as address:
+        page = browser.new_page()
+        page.goto(address + SOC)
+        page.wait_for_selector("html[data-ready=true]")
+        page.wait_for_selector("#simulated", state="visible")
+        assert "LimeSoDa" in page.locator("#credits").inner_text()
+        page.close()
 
 
 def test_map_without_skill_says_so(visit):

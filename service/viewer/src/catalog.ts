@@ -34,9 +34,9 @@ export async function readCatalog(): Promise<Catalog> {
 
 /** Maps of a collection by period, and a word when not all of its items were read. */
 export async function readMosaics(collection: Fetched<StacCollection>): Promise<{ mosaics: Mosaic[]; note: string }> {
-  const { items, total } = await fetchItems(collection);
+  const { items, more } = await fetchItems(collection);
   const products = items.map(productOf).filter((each): each is Product => each !== null);
-  const note = total > MOST_ITEMS ? `The newest ${MOST_ITEMS} of ${total} items are shown here; the STAC API has all.` : "";
+  const note = more ? `The newest ${MOST_ITEMS} items are shown here; the STAC API has all.` : "";
   return { mosaics: mosaicsOf(products), note };
 }
 

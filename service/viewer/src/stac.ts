@@ -60,12 +60,20 @@ export async function fetchCollections(): Promise<Fetched<StacCollection>[]> {
   return fetchAll<StacCollection>(childrenOf({ url, body: catalog }, "child"));
 }
 
-/** Items of a collection, at most ``MOST_ITEMS`` of them, and how many there are. */
+/** Items of a collection, the newest ``MOST_ITEMS`` of them, and whether there are more. */
 export async function fetchItems(
   collection: Fetched<StacCollection>,
-): Promise<{ items: Fetched<StacItem>[]; total: number }> {
+): Promise<{ items: Fetched<StacItem>[]; more: boolean }> {
   const urls = childrenOf(collection, "item");
-  return { items: await fetchAll<StacItem>(urls.slice(-MOST_ITEMS)), total: urls.length };
+  // A large collection has pages instead, by year: the newest come last.
+  const pages = childrenOf(collection, "child");
+  while (urls.length < MOST_ITEMS && pages.length > 0) {
+    const url = pages.pop()!;
+    const page = { url, body: await askJson<{ links: StacLink[] }>(url) };
+    urls.unshift(...childrenOf(page, "item"));
+  }
+  const more = urls.length > MOST_ITEMS || pages.length > 0;
+  return { items: await fetchAll<StacItem>(urls.slice(-MOST_ITEMS)), more };
 }
 
 /** Address of a link or asset of a document; only of the web. */
