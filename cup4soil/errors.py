@@ -46,6 +46,14 @@ class MissingOffset(InvalidInput):
     """The archive does not say which offset its digital numbers carry."""
 
 
+class Conflict(InvalidInput):
+    """What is asked does not go together with what is there already."""
+
+
+class ChangedMeanwhile(Conflict):
+    """What a client wants to change is not any more what it has seen."""
+
+
 class LicenceConflict(InvalidInput):
     """The licences of the sources cannot be combined in one product."""
 

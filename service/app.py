@@ -24,7 +24,7 @@ from processors.process_router import process_router
 from processors.pygeoapi_app import mount_pygeoapi
 from processors.records_router import records_router
 from service import logs, problems
-from service.access import Access, client_of
+from service.access import WRITE, Access, client_of, demand
 from service.files import CatalogFiles, PublicFiles
 from service.health import health_router
 from service.keys import KeyRing
@@ -35,7 +35,7 @@ from service.openapi import describe_whole
 from service.running import MULTIPROCESS
 from service.search import search_backend
 from service.settings import ServiceSettings
-from stac_catalog.api import add_stac_api
+from stac_catalog.api import Writing, add_stac_api
 from stac_catalog.metadata_router import metadata_router
 from stac_catalog.oai import oai_router
 from stac_catalog.sites import SITES_INDEX_FILE, SiteIndex
@@ -74,7 +74,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         allow_headers=["*"],
         expose_headers=list(_EXPOSED),
     )
@@ -91,6 +91,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
         public_url=settings.public_url or "",
         trust_forwarded=settings.trust_proxy,
         most_items=settings.search_items,
+        writing=Writing(store, lambda request: demand(request, WRITE), settings.asset_hosts, settings.asset_mib),
     )
     app.include_router(process_router(store, settings, client_of))
     app.include_router(coverage_router(store, settings))

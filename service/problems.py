@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from cup4soil.errors import (
+    ChangedMeanwhile,
+    Conflict,
     Cup4soilError,
     InvalidArea,
     InvalidInput,
@@ -35,6 +37,8 @@ STATUS: dict[type[Cup4soilError], HTTPStatus] = {
     InvalidArea: HTTPStatus.BAD_REQUEST,
     InvalidInput: HTTPStatus.BAD_REQUEST,
     LicenceConflict: HTTPStatus.CONFLICT,
+    Conflict: HTTPStatus.CONFLICT,
+    ChangedMeanwhile: HTTPStatus.PRECONDITION_FAILED,
     MissingOffset: HTTPStatus.BAD_REQUEST,
     NoData: HTTPStatus.NOT_FOUND,
     LimitExceeded: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

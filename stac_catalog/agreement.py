@@ -7,7 +7,9 @@ from typing import Any
 
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import crs_of, parse_crs
+from cup4soil.rasters.overview import pyramid
 from cup4soil.rasters.reading import RasterInfo, open_raster, raster_info
+from cup4soil.rasters.writing import BLOCK_SIZE
 
 type Document = dict[str, Any]
 
@@ -36,6 +38,18 @@ def disagreements(path: Path, asset: Document, properties: Document) -> Iterator
     for index, band in enumerate(bands):
         if isinstance(band, dict):
             yield from _band(index, band, info, types[index])
+
+
+def layout_problem(path: Path) -> str | None:
+    """What keeps a large raster file from being read in parts; None when nothing does.
+
+    Raises:
+        InvalidRaster: when the file cannot be read.
+    """
+    layout = pyramid(path)
+    if max(layout.shape) <= BLOCK_SIZE or (layout.tiled and layout.factors):
+        return None
+    return "has no tiles or no overviews, though larger than a block"
 
 
 def _grid(info: RasterInfo, stated: Document) -> Iterator[str]:

@@ -1,5 +1,7 @@
-"""The STAC API: stac-fastapi's routes over a search backend. It only reads."""
+"""The STAC API: stac-fastapi's routes over a search backend; with :class:`Writing`, products can be changed."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import pystac
@@ -39,11 +41,38 @@ from stac_catalog.api_parameters import (
 )
 from stac_catalog.api_queryables import CollectionQueryables, Queryables, Sortables
 from stac_catalog.api_service import Service
+from stac_catalog.api_transactions import Transactions
 from stac_catalog.catalogs import CATALOG_ID
+from stac_catalog.deliveries import Deliveries
+from stac_catalog.registrar import Registrar
 from stac_catalog.search_backend import SearchBackend
 from stac_catalog.search_documents import compact
+from stac_catalog.store import Store
 
 _BODIES: Final = {"/search": SEARCH_NAMES, "/collections": COLLECTIONS_NAMES}
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How the products of ``store`` can be changed.
+
+    ``permit`` raises an error unless who sends a request may do so. Files of new products come from ``asset_hosts``
+    (``host`` or ``host:port`` by https, or ``http://host:port``), for one item at most ``asset_mib``.
+    """
+
+    store: Store
+    permit: Callable[[Request], None]
+    asset_hosts: Sequence[str] = ()
+    asset_mib: int = 1024
+
+    def extension(self, service: Service) -> Transactions:
+        """The extension of the API that does it."""
+        return Transactions(
+            service=service,
+            registrar=Registrar(self.store, service.backend),
+            deliveries=Deliveries(self.store, self.asset_hosts, self.asset_mib),
+            permit=self.permit,
+        )
 
 
 def add_stac_api(
@@ -55,13 +84,14 @@ def add_stac_api(
     public_url: str = "",
     trust_forwarded: bool = False,
     most_items: int = 1000,
+    writing: Writing | None = None,
 ) -> None:
     """Add the STAC API of the store that ``backend`` searches below ``prefix``.
 
     Addresses in answers begin with ``public_url``; without one with what the request says, including headers
     ``X-Forwarded-Proto``, ``-Host`` and ``-Prefix`` where ``trust_forwarded`` says that a proxy sets them.
     The files of the store are expected at ``/catalog``, and at ``/demo`` where there is such a folder.
-    A page has ``most_items`` at most.
+    A page has ``most_items`` at most. Without ``writing`` nothing can be changed.
     Handlers, middleware and state of ``app`` are left as they are.
 
     Raises:
@@ -69,10 +99,11 @@ def add_stac_api(
     """
     backend.sync()
     service = Service(backend, Addresses(prefix, public_url, trust_forwarded=trust_forwarded), most_items)
-    app.include_router(_router(service, settings, prefix))
+    transactions = [] if writing is None else [writing.extension(service)]
+    app.include_router(_router(service, settings, prefix, transactions))
 
 
-def _router(service: Service, settings: Settings, prefix: str) -> APIRouter:
+def _router(service: Service, settings: Settings, prefix: str, others: Sequence[ApiExtension]) -> APIRouter:
     """The routes that stac-fastapi makes, taken from an application of their own: it would change the given one."""
     core = APIRouter(prefix=prefix)
     about = ApiSettings(
@@ -84,7 +115,7 @@ def _router(service: Service, settings: Settings, prefix: str) -> APIRouter:
     )
     searching = CollectionSearch(service=service)
     client = CoreClient(service=service, searching=searching, landing_page_id=CATALOG_ID)
-    extensions = _extensions(service, searching, about)
+    extensions = [*_extensions(service, searching, about), *others]
     StacApi(
         settings=about,
         client=client,

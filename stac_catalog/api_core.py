@@ -20,7 +20,7 @@ from stac_catalog.api_collections import CollectionSearch
 from stac_catalog.api_parameters import ITEMS_NAMES, SEARCH_NAMES
 from stac_catalog.api_requests import Asked, Reading, asked_by_get, asked_by_post
 from stac_catalog.api_service import Service, link, no_collection
-from stac_catalog.search_documents import GEOJSON, JSON, QUERYABLES_REL, SCHEMA, SORTABLES_REL, compact
+from stac_catalog.search_documents import GEOJSON, JSON, QUERYABLES_REL, SCHEMA, SORTABLES_REL, compact, tag_of
 from stac_catalog.search_values import shown
 
 OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
@@ -92,7 +92,9 @@ class CoreClient(AsyncBaseCoreClient):
         text = await self.service.quick(lambda: self.service.backend.item(collection_id, item_id))
         if text is None:
             raise NotFound(f"no item {shown(item_id)} in the collection {shown(collection_id)}", "search for items")
-        return self.service.answer(text, kwargs["request"], GEOJSON)
+        answer = self.service.answer(text, kwargs["request"], GEOJSON)
+        answer.headers["ETag"] = tag_of(text)
+        return answer
 
     async def item_collection(self, collection_id: str, *_: Any, **kwargs: Any) -> Any:
         """Items of a collection, page by page."""

@@ -45,8 +45,12 @@ def skill_notice(record: ProductRecord) -> str:
 
 def abstract(record: ProductRecord) -> str:
     """The product's abstract, after notices where it is simulated or has shown no skill."""
-    notices = [notice for notice in (simulation_notice(record), skill_notice(record)) if notice not in record.abstract]
-    return " ".join([*notices, record.abstract])
+    return " ".join([*(each for each in notices(record) if each not in record.abstract), record.abstract])
+
+
+def notices(record: ProductRecord) -> list[str]:
+    """What every description of the product says first."""
+    return [notice for notice in (simulation_notice(record), skill_notice(record)) if notice]
 
 
 def of_role(record: ProductRecord, role: str) -> tuple[Source, ...]:

@@ -3,6 +3,7 @@
 Addresses begin with a mark in place of the service's address, which only a request tells: see :func:`filled`.
 """
 
+import hashlib
 import json
 import posixpath
 from collections.abc import Collection, Iterator, Mapping
@@ -69,6 +70,11 @@ def collection_document(collection: Mapping[str, Any], folders: Collection[str])
         *_others(collection, base, folders),
     ]
     return {**collection, "links": links}
+
+
+def tag_of(text: str) -> str:
+    """The entity tag of a stored document, which changes whenever the document does."""
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
 def compact(document: Mapping[str, Any]) -> str:

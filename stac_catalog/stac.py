@@ -154,9 +154,9 @@ def _origins(record: ProductRecord, resolve: Resolve) -> Iterator[pystac.Link]:
     for source in record.sources:
         href = resolve(source)
         if href is not None:
-            yield pystac.Link(
-                "derived_from", href, title=source.title or source.id, extra_fields={"cup4soil:role": source.role}
-            )
+            terms = {} if source.licence is None else {"cup4soil:license": source.licence}
+            about = {"cup4soil:role": source.role, **terms}
+            yield pystac.Link("derived_from", href, title=source.title or source.id, extra_fields=about)
 
 
 def _declared(item: pystac.Item) -> list[str]:

@@ -17,9 +17,7 @@ from referencing.exceptions import NoSuchResource, Unresolvable
 
 from cup4soil.errors import Cup4soilError, NotFound
 from cup4soil.products import COG_MEDIA_TYPE
-from cup4soil.rasters.overview import pyramid
-from cup4soil.rasters.writing import BLOCK_SIZE
-from stac_catalog.agreement import disagreements
+from stac_catalog.agreement import disagreements, layout_problem
 from stac_catalog.assets import FileFacts
 from stac_catalog.catalogs import CATALOG_FILE
 from stac_catalog.extensions import extension_schemas
@@ -169,12 +167,11 @@ class _Check:
 
     def _raster(self, path: Path) -> Iterator[Problem]:
         try:
-            layout = pyramid(path)
+            problem = layout_problem(path)
         except Cup4soilError as error:
-            yield self._problem(path, str(error))
-            return
-        if max(layout.shape) > BLOCK_SIZE and not (layout.tiled and layout.factors):
-            yield self._problem(path, "has no tiles or no overviews, though larger than a block")
+            problem = str(error)
+        if problem is not None:
+            yield self._problem(path, problem)
 
     def _agreement(
         self, path: Path, key: str, target: Path, asset: Document, properties: Document

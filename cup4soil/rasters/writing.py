@@ -18,6 +18,7 @@ from rasterio.windows import Window as RasterioWindow
 from cup4soil.errors import StoreError
 from cup4soil.grids import Window, crs_code, crs_of
 from cup4soil.products import Layer, Statistics
+from cup4soil.rasters.reading import open_raster
 
 BLOCK_SIZE = 512
 _COG = {
@@ -57,6 +58,20 @@ class _Running:
         return Statistics.model_validate(
             dict(zip(("minimum", "maximum", "mean", "stddev", "valid_percent"), rounded, strict=True))
         )
+
+
+def layer_statistics(path: Path, layer: Layer) -> Statistics | None:
+    """Statistics of a layer whose file is at ``path``, read block by block; None when no cell is valid.
+
+    Raises:
+        NotFound: when there is no such file.
+        InvalidRaster: when it cannot be read.
+    """
+    running = _Running()
+    with open_raster(path) as dataset:
+        for _, window in dataset.block_windows(1):
+            running.add(dataset.read(1, window=window), layer)
+    return running.statistics()
 
 
 class LayerWriter:

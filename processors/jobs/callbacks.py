@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from cup4soil.errors import InvalidInput
-from processors.jobs.hosts import connected, is_allowed
+from stac_catalog.hosts import connected, is_allowed
 
 EVENTS: Final = {"successUri": "successful", "inProgressUri": "running", "failedUri": "failed"}
 _TIMEOUT_S = 10.0

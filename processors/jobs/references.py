@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from cup4soil.errors import InvalidInput, LimitExceeded
-from processors.jobs.hosts import connected, is_allowed
+from stac_catalog.hosts import connected, is_allowed
 
 _TIMEOUT_S = 10.0
 _CHUNK = 65_536

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.staticfiles import StaticFiles
 
-from cup4soil.errors import Cup4soilError, LimitExceeded, NotFound
+from cup4soil.errors import ChangedMeanwhile, Conflict, Cup4soilError, LimitExceeded, NotFound
 from cup4soil.settings import Settings
 from stac_catalog.api import add_stac_api
 from stac_catalog.search import INDEX_FILE, SearchIndex
@@ -43,7 +43,7 @@ def application(store: Store, **options: Any) -> FastAPI:
 
     @app.exception_handler(Cup4soilError)
     async def domain(request: Request, error: Cup4soilError) -> JSONResponse:
-        kinds = {NotFound: 404, LimitExceeded: 413}
+        kinds = {NotFound: 404, LimitExceeded: 413, Conflict: 409, ChangedMeanwhile: 412}
         return JSONResponse({"detail": str(error)}, kinds.get(type(error), 400))
 
     return app

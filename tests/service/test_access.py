@@ -205,6 +205,29 @@ def test_execution_may_need_a_key(root, ring):
     assert client.post(path, json={"inputs": {}}, headers=bearer(runner)).status_code == 400
 
 
+def test_products_are_changed_by_holders_of_the_right(root, ring):
+    client = client_of(root, closed_collections=(CLOSED,))
+    (item,) = Store.open(root, Settings()).items("soc-0-20cm")
+    path = f"/stac/collections/soc-0-20cm/items/{item}"
+    patch = {"properties": {"title": "Carbon"}}
+    _, reader = ring.add("reader", ["read:*"])
+    _, writer = ring.add("writer", ["write"])
+    for method, body in (("PATCH", patch), ("PUT", patch), ("DELETE", None)):
+        assert client.request(method, path, json=body).status_code == 401
+        assert client.request(method, path, json=body, headers=bearer(reader)).status_code == 403
+    assert client.post("/stac/collections/soc-0-20cm/items", json={}).status_code == 401
+    answer = client.request("PATCH", path, json=patch, headers=bearer(writer))
+    assert (answer.status_code, answer.json()["properties"]["title"]) == (200, "Carbon")
+    assert client.get(f"/ogc/collections/products/items/{item}").json()["properties"]["title"] == "Carbon"
+    # Who may write need not see what is closed.
+    (closed,) = Store.open(root, Settings()).items(CLOSED)
+    hidden = client.request("DELETE", f"/stac/collections/{CLOSED}/items/{closed}", headers=bearer(writer))
+    assert hidden.status_code == 404
+    stale = client.request("DELETE", path, headers=bearer(writer) | {"If-Match": '"other"'})
+    assert stale.status_code == 412
+    assert stale.headers["content-type"] == "application/problem+json"
+
+
 def test_clients_are_told_apart_by_name_before_address():
     def request(name):
         state = {"identity": Identity(name) if name else NOBODY}
