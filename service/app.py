@@ -12,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
 
 from cup4soil import __version__
 from cup4soil.errors import NotFound
@@ -29,7 +30,7 @@ from service.files import CatalogFiles, PublicFiles
 from service.health import health_router
 from service.keys import KeyRing
 from service.metrics import metrics_router
-from service.middleware import BodyLimit, SafeHeaders
+from service.middleware import BodyLimit, SafeHeaders, WithSlash
 from service.observing import Observed
 from service.openapi import describe_whole
 from service.running import MULTIPROCESS
@@ -143,10 +144,7 @@ def _mount_files(app: FastAPI, store: Store) -> None:
     def catalog_folder() -> RedirectResponse:
         return RedirectResponse("catalog.json")
 
-    @app.api_route("/ogc", methods=["GET", "HEAD"], include_in_schema=False)
-    def ogc(request: Request) -> RedirectResponse:
-        return RedirectResponse(f"ogc/?{request.url.query}" if request.url.query else "ogc/")
-
+    app.router.routes.append(Route("/ogc", WithSlash(app.router), include_in_schema=False))
     app.mount("/catalog", CatalogFiles(store.catalog_path.parent, immutable=_IMMUTABLE), name="catalog")
     demo = store.root / "demo"
     if demo.is_dir():

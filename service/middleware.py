@@ -73,3 +73,17 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, marked if scope["type"] == "http" else send)
+
+
+class WithSlash:
+    """Answers a path as if it had a slash at the end.
+
+    Behind a proxy a redirect there would have to be relative, and those QGIS 3.22 does not follow.
+    """
+
+    def __init__(self, router: ASGIApp) -> None:
+        self._router = router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        await self._router({**scope, "path": f"{scope['path']}/"}, receive, send)

@@ -39,7 +39,9 @@ _OF_COLLECTIONS: Final[dict[str, dict[str, Any]]] = {
     "datetime": {"title": "Beginning of the items' times", "type": "string", "format": "date-time"},
     "end_datetime": {"title": "End of the items' times", "type": "string", "format": "date-time"},
 }
-_GEOMETRY: Final = {"title": "Geometry", "$ref": "https://geojson.org/schema/Geometry.json"}
+# The format of OGC API Features, Part 5. A reference to GeoJSON's own schema would have clients fetch it, and STAC
+# Browser offers no filter at all where it cannot.
+_GEOMETRY: Final = {"title": "Geometry", "format": "geometry-any"}
 
 
 def queryables(address: str, title: str, properties: Mapping[str, PropertySummary]) -> dict[str, Any]:

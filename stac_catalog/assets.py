@@ -9,7 +9,7 @@ from typing import Any
 import pystac
 
 from cup4soil.grids import parse_crs
-from cup4soil.products import COG_MEDIA_TYPE, Document, Extent, Layer, ProductRecord
+from cup4soil.products import COG_MEDIA_TYPE, Document, Extent, Layer, ProductRecord, Statistics
 from stac_catalog.lineage import LINEAGE_FILE
 
 METADATA_FILE = "metadata.xml"
@@ -55,7 +55,7 @@ def layer_fields(layer: Layer, resolution_m: float | None, *, statistics: bool) 
         for band in bands:
             band["raster:spatial_resolution"] = resolution_m
     if statistics and layer.statistics is not None:
-        bands[0]["statistics"] = layer.statistics.model_dump()
+        bands[0]["statistics"] = _stored(layer, layer.statistics)
     fields: dict[str, Any] = {"bands": bands}
     if layer.categories is not None:
         fields["classification:classes"] = _classes(layer)
@@ -123,3 +123,11 @@ def _classes(layer: Layer) -> list[dict[str, Any]]:
 
 def _slug(title: str) -> str:
     return re.sub(r"[^0-9A-Za-z]+", "-", title).strip("-").lower() or "class"
+
+
+def _stored(layer: Layer, statistics: Statistics) -> dict[str, float]:
+    """Statistics of the stored integers, as GDAL, rio-tiler and OpenLayers take them; those of a layer are scaled."""
+    scale, offset = layer.scale_of(0), layer.offset
+    shifts = {"minimum": offset, "maximum": offset, "mean": offset, "stddev": 0.0}
+    stored = {name: round((getattr(statistics, name) - shift) / scale, 6) for name, shift in shifts.items()}
+    return stored | {"valid_percent": statistics.valid_percent}

@@ -1,6 +1,6 @@
 /** Products as the page shows them: items of the catalog, and results of predictions. */
 import { periodText } from "./format";
-import { resolve, type Fetched, type StacAsset, type StacItem } from "./stac";
+import { resolve, type Fetched, type StacAsset, type StacBand, type StacItem } from "./stac";
 
 export interface Band {
   name: string;
@@ -10,6 +10,7 @@ export interface Band {
   description: string;
   commonName?: string;
   wavelengthUm?: number;
+  /** Of the values in the unit. */
   statistics?: { minimum: number; maximum: number; mean: number; stddev: number };
 }
 
@@ -135,7 +136,7 @@ function rastersOf(url: string, assets: Record<string, StacAsset>): Map<string, 
         description: band.description ?? "",
         commonName: band["eo:common_name"],
         wavelengthUm: band["eo:center_wavelength"],
-        statistics: band.statistics,
+        statistics: statisticsOf(band),
       })),
       classes: (asset["classification:classes"] ?? [])
         .filter((each) => !each.nodata)
@@ -143,6 +144,13 @@ function rastersOf(url: string, assets: Record<string, StacAsset>): Map<string, 
     });
   }
   return rasters;
+}
+
+function statisticsOf({ statistics, "raster:scale": scale = 1, "raster:offset": offset = 0 }: StacBand): Band["statistics"] {
+  if (!statistics) return undefined;
+  const value = (stored: number) => stored * scale + offset;
+  const { minimum, maximum, mean, stddev } = statistics;
+  return { minimum: value(minimum), maximum: value(maximum), mean: value(mean), stddev: stddev * scale };
 }
 
 function linksOf(url: string, item: StacItem): Link[] {

@@ -14,6 +14,9 @@ export interface StacBand {
   unit?: string;
   "eo:common_name"?: string;
   "eo:center_wavelength"?: number;
+  "raster:scale"?: number;
+  "raster:offset"?: number;
+  /** Of the stored integers. */
   statistics?: { minimum: number; maximum: number; mean: number; stddev: number };
 }
 
