@@ -42,11 +42,14 @@ class PublicFiles(StaticFiles):
 
 
 class CatalogFiles(PublicFiles):
-    """The static catalog, whose root leads to nothing that the one who asks may not see."""
+    """The static catalog, whose root leads to nothing that the one who asks may not see; items are GeoJSON."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """See :class:`StaticFiles`."""
         response = await super().get_response(path, scope)
+        place = PurePosixPath(path)
+        if place.name == f"{place.parent.name}.json":
+            response.headers["content-type"] = _TYPES[".geojson"]
         if path != CATALOG_FILE or not HIDDEN.get() or response.status_code >= HTTPStatus.BAD_REQUEST:
             return response
         content = await to_thread.run_sync((Path(str(self.directory)) / CATALOG_FILE).read_bytes)

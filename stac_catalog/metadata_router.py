@@ -37,7 +37,9 @@ _RDF_XML: Final = "application/rdf+xml"
 _WORLD: Final = (-180.0, -90.0, 180.0, 90.0)
 
 type _Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which part of the catalog.")]
-type _Kind = Annotated[str, Query(pattern="^(jsonld|rdf)$", description="jsonld for JSON-LD, rdf for RDF/XML.")]
+type _Kind = Annotated[
+    str | None, Query(pattern="^(jsonld|rdf)$", description="jsonld for JSON-LD, rdf for RDF/XML; else as Accept says.")
+]
 
 
 def metadata_router(
@@ -101,16 +103,16 @@ class _Service:
         headers |= _FRESH | {"Link": _ascii(link_header([back]))}
         return Response(content, media_type=FORMS[form].media_type, headers=headers)
 
-    def catalog(self, request: Request, f: _Kind = "jsonld") -> Response:
+    def catalog(self, request: Request, f: _Kind = None) -> Response:
         places = self._places(request)
         parts = [f"{places.root}dcat/{name}" for name in self._backend.titles()]
         title = f"Soil products of {self._settings.organisation}"
-        return _rdf(dcat_catalog(f"{places.root}dcat", title, self._settings, places, catalogs=parts), f)
+        return _rdf(dcat_catalog(f"{places.root}dcat", title, self._settings, places, catalogs=parts), request, f)
 
-    def collection(self, request: Request, collection: str, page: _Page = 1, f: _Kind = "jsonld") -> Response:
+    def collection(self, request: Request, collection: str, page: _Page = 1, f: _Kind = None) -> Response:
         places = self._places(request)
         names = self._names(collection)
-        here = f"{places.root}dcat/{collection}?f={f}&page="
+        here = f"{places.root}dcat/{collection}?{'' if f is None else f'f={f}&'}page="
         chosen = names[(page - 1) * _DCAT_PAGE : page * _DCAT_PAGE]
         if not chosen:
             raise NotFound(f"the collection has no page {page}", "begin with page 1")
@@ -123,7 +125,7 @@ class _Service:
             datasets=[dataset_node(record, self._settings, places) for record in records],
             following=f"{here}{page + 1}" if len(names) > page * _DCAT_PAGE else None,
         )
-        return _rdf(document, f)
+        return _rdf(document, request, f)
 
     def service(self, request: Request, name: str) -> Response:
         try:
@@ -200,11 +202,13 @@ class _Service:
         )
 
 
-def _rdf(document: dict[str, Any], kind: str) -> Response:
-    if kind == "rdf":
-        return Response(rdf_xml(document), media_type=_RDF_XML, headers=_FRESH)
+def _rdf(document: dict[str, Any], request: Request, kind: str | None) -> Response:
+    """In the form that was named, else in the one that the header Accept prefers: links lead on to the same."""
+    headers = _FRESH | ({"Vary": "Accept"} if kind is None else {})
+    if kind == "rdf" or (kind is None and preferred_form(request.headers.get("accept", "")) == "dcat-xml"):
+        return Response(rdf_xml(document), media_type=_RDF_XML, headers=headers)
     content = json.dumps(document, ensure_ascii=False, allow_nan=False)
-    return Response(content, HTTPStatus.OK, _FRESH, _JSON_LD)
+    return Response(content, HTTPStatus.OK, headers, _JSON_LD)
 
 
 def _union(boxes: list[list[float]]) -> tuple[float, float, float, float]:

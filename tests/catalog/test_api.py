@@ -4,18 +4,15 @@ import json
 import random
 import shutil
 import string
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
-import odc.stac
 import pystac
 import pystac_client
 import pytest
-import rasterio
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from hypothesis import given, settings
@@ -456,33 +453,3 @@ class TestClients:
         origins = [link for link in item.links if link.rel == "derived_from"]
         model = pystac.Item.from_file(next(link.href for link in origins if "models" in link.href))
         assert model.id == made["model"].record.id
-
-    @pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning")  # in odc-geo
-    def test_odc_stac_loads_the_pixels(self, client: pystac_client.Client, made: dict[str, Made]) -> None:
-        items = list(client.search(collections=["soc-0-20cm"]).items())
-        data = odc.stac.load(items, bands=["mean", "aoa"], crs="EPSG:3035", resolution=20)
-        with rasterio.open(made["soil-map"].folder / "mean.tif") as source:
-            expected = source.read(1)
-            assert (data["mean"].values[0] == expected).all()
-
-    def test_gdal_reads_items_as_a_mosaic(self, served: str) -> None:
-        address = f'STACIT:"{served}/stac/search?collections=soc-0-20cm":asset=mean'
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-            try:
-                opened = rasterio.open(address)
-            except rasterio.errors.RasterioIOError as error:
-                if "not recognized" in str(error):
-                    pytest.skip("this GDAL has no driver STACIT")
-                raise
-            with opened as source:
-                assert source.crs.to_epsg() == 3035
-                assert source.read(1).max() > 0
-
-    def test_gdal_reads_collections_as_features(self, served: str) -> None:
-        program = shutil.which("ogrinfo")
-        if program is None:
-            pytest.skip("GDAL's programs are not installed: gdal-bin")
-        command = [program, "-ro", "-al", f"OAPIF:{served}/stac/", "models"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert "Feature Count: 1" in done.stdout, done.stdout + done.stderr
-        assert "cup4soil:kind (String) = model" in done.stdout

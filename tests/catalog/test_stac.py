@@ -13,7 +13,6 @@ import rasterio
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from pystac.validation.local_validator import get_local_schema_cache
 from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 from cup4soil.products import Band, Layer, Measure, Source
@@ -25,6 +24,7 @@ from stac_catalog.stac import item_json, product_item, publications
 from stac_catalog.validation import schema_errors
 from tests.catalog import products
 from tests.catalog.conftest import Filled
+from tests.catalog.schemas import local_schemas
 
 KINDS = ("composite", "soil-map", "model", "samples")
 
@@ -72,10 +72,7 @@ class TestValidity:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stac_validator = pytest.importorskip("stac_validator.validate")
-        places = {}
-        for number, (uri, schema) in enumerate((get_local_schema_cache() | extension_schemas()).items()):
-            places[uri] = str(tmp_path / f"{number}.json")
-            (tmp_path / f"{number}.json").write_text(json.dumps(schema))
+        places = local_schemas(tmp_path)
         for path in filled.catalog.rglob("*.json"):
             if path.name in ("catalog.json", "collection.json") or path.stem == path.parent.name:
                 check = stac_validator.StacValidate(str(path), schema_map=places)

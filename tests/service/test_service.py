@@ -2,97 +2,38 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import numpy as np
-import pystac_client
 import pytest
 import rasterio
+import rasterio.warp
+import rasterio.windows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from owslib.ogcapi.coverages import Coverages
-from owslib.ogcapi.processes import Processes
 from playwright.sync_api import sync_playwright
 
-from cup4soil.progress import Silent
-from cup4soil.settings import Settings
 from service.cli import run
-from service.demo import run_demo
+from tests.demo_store import copy_of
+from tests.service.running import end, start
 
 CHROMIUM = Path("/usr/bin/chromium")
 BANDS = ("mean", "q05", "q50", "q95", "q05-raw", "q95-raw", "uncertainty", "pi90", "aoa", "di", "lpd")
 
 
-@dataclass
-class Server:
-    """A running service."""
-
-    url: str
-    store: Path
-    process: subprocess.Popen
-
-    def get(self, path: str, **more) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=60, **more)
-
-    def execute(self, inputs: dict, **headers) -> httpx.Response:
-        path = "/ogc/processes/predict-soil-property/execution"
-        return httpx.post(self.url + path, json={"inputs": inputs}, headers=headers, timeout=60)
-
-    def finished(self, job: str, seconds: float = 90) -> dict:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            state = httpx.get(job, timeout=30).json()
-            if state["status"] not in ("accepted", "running"):
-                return state
-            time.sleep(0.3)
-        raise TimeoutError(job)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def start(store: Path, *more: str) -> Server:
-    port = free_port()
-    code = "from service.cli import main; main()"
-    arguments = [sys.executable, "-c", code, "serve", "--store", str(store), "--port", str(port), *more]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("CUP4SOIL_")}
-    process = subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL)
-    server = Server(f"http://127.0.0.1:{port}", store, process)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if server.get("/health").status_code == 200:
-                return server
-        except httpx.TransportError:
-            time.sleep(0.2)
-    process.kill()
-    raise TimeoutError("the service did not start")
-
-
-def end(server: Server) -> None:
-    server.process.send_signal(signal.SIGTERM)
-    server.process.wait(timeout=30)
+@pytest.fixture(scope="module")
+def made(demo):
+    return demo
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return run_demo(tmp_path_factory.mktemp("service") / "store", Settings(), Silent(), size=120)
-
-
-@pytest.fixture(scope="module")
-def server(made):
-    running = start(made.catalog.parents[1])
+def server(made, tmp_path_factory):
+    running = start(copy_of(made, tmp_path_factory.mktemp("service") / "store"))
     yield running
     end(running)
 
@@ -132,25 +73,6 @@ def test_cogs_by_byte_range_through_gdal(server, made):
     assert (answer.status_code, len(answer.content)) == (206, 100)
     with rasterio.open(f"/vsicurl/{address}") as remote, rasterio.open(item.folder / "mean.tif") as local:
         np.testing.assert_array_equal(remote.read(), local.read())
-
-
-def test_stac_client_finds_products(server, made, box):
-    client = pystac_client.Client.open(f"{server.url}/stac")
-    assert {c.id for c in client.get_collections()} == {"bare-soil-composites", "models", "soc"}
-    (item,) = client.search(collections=["soc"], bbox=box).items()
-    assert item.id == made.soil_map.record.id
-    with rasterio.open(item.assets["q95"].href) as remote, rasterio.open(made.soil_map.folder / "q95.tif") as local:
-        np.testing.assert_array_equal(remote.read(), local.read())
-
-
-def test_coverage_through_owslib(server, made):
-    client = Coverages(f"{server.url}/ogc/")
-    assert "soc" in client.coverages()
-    assert client.collection("soc")["extent"]
-    data = client.coverage("soc")
-    with rasterio.MemoryFile(data.getvalue()) as memory, memory.open() as dataset:
-        assert "mean" in dataset.descriptions
-        assert dataset.shape == made.soil_map.record.extent.shape
 
 
 def test_coverage_equals_the_map(server, made, tmp_path):
@@ -208,16 +130,8 @@ def test_answer_tells_how_sure_and_whence(three_ways):
     assert httpx.get(document["preview"]["href"], timeout=30).content.startswith(b"\x89PNG")
 
 
-def test_processes_through_owslib(server, box):
-    client = Processes(f"{server.url}/ogc/")
-    assert "predict-soil-property" in [p["id"] for p in client.processes()]
-    description = client.process("predict-soil-property")
-    assert {"aoi", "bbox", "property"} <= set(description["inputs"])
-
-
 def test_product_registered_meanwhile_appears_in_every_process(made, tmp_path):
-    root = tmp_path / "store"
-    shutil.copytree(made.catalog.parents[1], root, ignore=shutil.ignore_patterns("demo"))
+    root = copy_of(made, tmp_path / "store")
     running = start(root, "--workers", "2", "--no-worker")
     try:
         assert running.get("/ogc/collections/soc?f=json").json()["extent"]
@@ -349,14 +263,18 @@ def test_jobs_of_others_are_not_listed(server, box):
 
 
 def test_redirects_stay_behind_a_proxy(server):
-    for path, target in (("/ogc", "ogc/"), ("/catalog", "catalog/catalog.json"), ("/catalog/", "catalog.json")):
+    for path, target in (("/catalog", "catalog/catalog.json"), ("/catalog/", "catalog.json")):
         assert server.get(path).headers["location"] == target
         assert server.get(path, follow_redirects=True).status_code == 200
 
 
+def test_clients_may_leave_out_the_last_slash(server):
+    assert server.get("/ogc").json() == server.get("/ogc/").json()
+    assert httpx.head(f"{server.url}/ogc", timeout=30).status_code == 200
+
+
 def test_worker_ends_with_a_service_that_is_killed(made, tmp_path):
-    root = tmp_path / "store"
-    shutil.copytree(made.catalog.parents[1], root, ignore=shutil.ignore_patterns("demo"))
+    root = copy_of(made, tmp_path / "store")
     running = start(root)
 
     def workers() -> list[str]:
@@ -370,8 +288,7 @@ def test_worker_ends_with_a_service_that_is_killed(made, tmp_path):
 
 
 def test_slow_client_does_not_keep_it_from_ending(made, tmp_path):
-    root = tmp_path / "store"
-    shutil.copytree(made.catalog.parents[1], root, ignore=shutil.ignore_patterns("demo"))
+    root = copy_of(made, tmp_path / "store")
     running = start(root, "--no-worker")
     with socket.create_connection(("127.0.0.1", int(running.url.rsplit(":", 1)[1]))) as slow:
         slow.sendall(b"POST /stac/search HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")

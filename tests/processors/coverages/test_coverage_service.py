@@ -1,7 +1,6 @@
 """A running server, asked by real clients and by nonsense."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -9,50 +8,14 @@ from urllib.parse import urlencode
 import httpx
 import numpy as np
 import pytest
-import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from owslib.ogcapi.coverages import Coverages
-from rasterio.io import MemoryFile
 
 from processors.coverage_query import PARAMETERS
 from tests.processors.coverages import worlds
 from tests.processors.coverages.conftest import COLLECTION, LEFT, TOP, World
 
 _COVERAGE = f"/ogc/collections/{COLLECTION}/coverage"
-
-
-def test_owslib_finds_and_reads_the_coverages(world: World, server: str) -> None:
-    client = Coverages(f"{server}/ogc/")
-    assert client.coverages() == [COLLECTION]
-    assert list(client.collection_schema(COLLECTION)["properties"]) == ["mean", "q95", "aoa"]
-    with MemoryFile(client.coverage(COLLECTION).read()) as memory, memory.open() as dataset:
-        assert dataset.descriptions == ("mean", "q95", "aoa")
-        np.testing.assert_array_equal(dataset.read(1), world.mosaic)
-    part = client.coverage(
-        COLLECTION,
-        properties=["mean"],
-        subset=[("E", LEFT, LEFT + 2000), ("N", TOP - 2000, TOP)],
-        scale_factor=2,
-        datetime=("2022-01-01", ".."),
-    )
-    with MemoryFile(part.read()) as memory, memory.open() as dataset:
-        assert (dataset.shape, dataset.count) == ((50, 50), 1)
-    sized = client.coverage(COLLECTION, scale_size={"E": 30, "N": 20}, properties=["q95"])
-    with MemoryFile(sized.read()) as memory, memory.open() as dataset:
-        assert dataset.shape == (20, 30)
-
-
-@pytest.mark.skipif(shutil.which("gdal_translate") is None, reason="gdal-bin is not installed")
-def test_gdals_own_driver_fetches_the_same_pixels(world: World, server: str, tmp_path: Path) -> None:
-    target = tmp_path / "fetched.tif"
-    source = f"OGCAPI:{server}/ogc/collections/{COLLECTION}"
-    # The driver calls every coverage EPSG:4326, whatever its domain says.
-    command = ["gdal_translate", "-q", "-oo", "CACHE=NO", "-b", "1", "-a_srs", "EPSG:3035", source, str(target)]
-    subprocess.run(command, check=True, timeout=50, capture_output=True)
-    with rasterio.open(target) as dataset:
-        np.testing.assert_array_equal(dataset.read(1), world.mosaic)
-        assert tuple(dataset.bounds) == (LEFT, TOP - 16_000, LEFT + 22_000, TOP)
 
 
 @pytest.mark.parametrize(

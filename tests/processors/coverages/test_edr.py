@@ -15,7 +15,6 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from owslib.ogcapi.edr import EnvironmentalDataRetrieval
 
 from processors.edr_query import PARAMETERS, parse_edr
 from processors.edr_reader import _cells_within
@@ -255,15 +254,6 @@ def test_the_description_leads_to_each_query(client: httpx.Client, server: str) 
         query |= {"within": "50", "within-units": "m"} if kind == "radius" else {}
         for name in each["link"]["variables"]["output_formats"]:
             assert client.get(each["link"]["href"], params=query | {"f": name}).status_code == 200, (kind, name)
-
-
-def test_owslib_reads_a_position_and_a_cube(world: World, server: str) -> None:
-    edr = EnvironmentalDataRetrieval(f"{server}/ogc/")
-    assert edr.data() == [COLLECTION]
-    lon, lat = _lonlat(300, 300)
-    found = edr.query_data(COLLECTION, "position", coords=f"POINT({lon} {lat})", parameter_names=["mean"])
-    assert found["ranges"]["mean"]["values"] == [_cell(world, 300, 300)]
-    assert edr.query_data(COLLECTION, "cube", bbox=[lon, lat, lon + 0.002, lat + 0.002])["type"] == "Coverage"
 
 
 _NUMBER = st.one_of(st.floats(-1e10, 1e10), st.integers(-200, 200), st.just("nan"), st.just("")).map(str)

@@ -1,17 +1,13 @@
 """OGC API Records over the products of a store, read by clients that others wrote."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-import pyogrio  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from owslib.ogcapi.records import Records
 
 from processors.records_query import PARAMETERS
 from stac_catalog.visibility import HIDDEN
@@ -136,33 +132,6 @@ def test_the_collection_is_listed_and_its_links_lead_somewhere(client: httpx.Cli
     for name in ("queryables", "schema"):
         assert client.get(f"{_PRODUCTS}/{name}").headers["content-type"] == "application/schema+json"
     assert f"{server}/ogc/collections/products" == client.get(f"{_PRODUCTS}/items").json()["links"][-1]["href"]
-
-
-def test_owslib_reads_the_records(world: World, server: str) -> None:
-    records = Records(f"{server}/ogc/")
-    assert records.records() == ["products"]
-    found = records.collection_items("products", q="carbon", bbox=[24, 65, 26, 67], limit=2, offset=1)
-    assert found["numberReturned"] == 2
-    name = found["features"][0]["id"]
-    assert records.collection_item("products", name)["id"] == name
-    assert "type" in records.collection_queryables("products")["properties"]
-
-
-_READ = """
-import sys, pyogrio
-table = pyogrio.read_dataframe(f"OAPIF:{sys.argv[1]}")
-assert table.geometry.is_valid.all()
-assert (table.crs.to_epsg() or 4326) == 4326
-print("|".join(table["title"]))
-"""
-
-
-@pytest.mark.skipif("OAPIF" not in pyogrio.list_drivers(), reason="this GDAL does not read OGC API Features")
-def test_gdal_reads_the_records(world: World, server: str) -> None:
-    # In a process of its own: pyogrio lets no other thread run while it reads, and the server is one.
-    command = [sys.executable, "-c", _READ, f"{server}/ogc/collections/products"]
-    found = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
-    assert found.stdout.strip() == "|".join(["Soil organic carbon"] * 3)
 
 
 def test_hidden_collections_have_no_records(world: World) -> None:

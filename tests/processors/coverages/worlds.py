@@ -139,9 +139,9 @@ class World:
     older: NDArray[np.int16]
 
 
-def two_tiles(base: Path) -> World:
+def two_tiles(base: Path, store: Store | None = None) -> World:
     """A store in ``base`` with a map of two tiles that overlap, and an older period of one of them."""
-    store = Store.open(base / "store", Settings())
+    store = store or Store.open(base / "store", Settings())
     west, east = european(LEFT, TOP, 700, 600), european(LEFT + 500 * 20, TOP - 100 * 20, 700, 600)
     first, second, before = smooth(west), smooth(east, 2), smooth(west, 5)
     new = datetime(2026, 2, 1, tzinfo=UTC)

@@ -19,7 +19,9 @@ from stac_catalog.oai import oai_router
 from stac_catalog.store import Store
 from tests.catalog import products
 from tests.catalog.servers import serving
+from tests.clients.reading import reads
 
+pytestmark = pytest.mark.xdist_group("clients")
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = REPOSITORY / ".cache" / "csw" / "bin" / "python"
 DEPLOY = REPOSITORY / "deploy" / "csw"
@@ -69,6 +71,7 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("pycsw does not answer")
 
 
+@reads("OWSLib", "CSW")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_records_are_found_by_another_client(csw: str) -> None:
     client = CatalogueServiceWeb(csw, timeout=30)
