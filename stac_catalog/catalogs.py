@@ -170,8 +170,8 @@ def collection_dict(
     )
     collection.providers = [pystac.Provider.from_dict(provider) for provider in providers(settings)]
     collection.links = [
-        pystac.Link("root", f"../{CATALOG_FILE}", pystac.MediaType.JSON),
-        pystac.Link("parent", f"../{CATALOG_FILE}", pystac.MediaType.JSON),
+        pystac.Link("root", f"../{CATALOG_FILE}", pystac.MediaType.JSON, catalog_title(settings)),
+        pystac.Link("parent", f"../{CATALOG_FILE}", pystac.MediaType.JSON, catalog_title(settings)),
         *licence_link(licence),
         *members,
     ]
@@ -198,25 +198,30 @@ def page_dict(collection_id: str, key: str, members: Iterable[pystac.Link]) -> d
         description=f"Items of the collection {collection_id} whose period begins in {page_title(key)}.",
     )
     page.links = [
-        pystac.Link("root", f"../{CATALOG_FILE}", pystac.MediaType.JSON),
-        pystac.Link("parent", f"./{COLLECTION_FILE}", pystac.MediaType.JSON),
+        pystac.Link("root", f"../{CATALOG_FILE}", pystac.MediaType.JSON, "All products"),
+        pystac.Link("parent", f"./{COLLECTION_FILE}", pystac.MediaType.JSON, collection_id),
         *members,
     ]
     return page.to_dict(include_self_link=False, transform_hrefs=False)
+
+
+def catalog_title(settings: Settings) -> str:
+    """What the root catalog is called."""
+    return f"Soil products of {settings.organisation}"
 
 
 def catalog_dict(collections: Iterable[tuple[str, str]], settings: Settings) -> dict[str, Any]:
     """The root catalog over ``collections``, given as (id, title)."""
     catalog = pystac.Catalog(
         id=CATALOG_ID,
-        title=f"Soil products of {settings.organisation}",
+        title=catalog_title(settings),
         description=(
             "Register of bare-soil composites, soil maps with their uncertainty, models and soil samples. "
             "Each item states how it was made and from what."
         ),
     )
     catalog.links = [
-        pystac.Link("root", f"./{CATALOG_FILE}", pystac.MediaType.JSON),
+        pystac.Link("root", f"./{CATALOG_FILE}", pystac.MediaType.JSON, catalog_title(settings)),
         *(pystac.Link("child", f"./{c}/{COLLECTION_FILE}", pystac.MediaType.JSON, title) for c, title in collections),
     ]
     return catalog.to_dict(include_self_link=False, transform_hrefs=False)

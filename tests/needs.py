@@ -25,6 +25,13 @@ def program(name: str, package: str) -> str:
     return found
 
 
+def qgis() -> str:
+    """The Python that has QGIS, the system's; the test skips without."""
+    if not Path("/usr/lib/python3/dist-packages/qgis").is_dir():
+        pytest.skip("QGIS is not installed: python3-qgis")
+    return "/usr/bin/python3"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield

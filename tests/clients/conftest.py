@@ -1,10 +1,12 @@
 """One running service for all clients: the demo's products, a map of two tiles and two periods, and soil samples."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from cup4soil.settings import Settings
 from service.demo import Demo
+from stac_catalog.sites import SITES, SITES_FILE
 from stac_catalog.store import Store
 from tests.catalog import products
 from tests.demo_store import copy_of, demo
@@ -43,6 +46,17 @@ class Site:
     def address(self, layer: str) -> str:
         """The same by HTTP."""
         return f"{self.url}/catalog/soc/{self.soc}/{layer}.tif"
+
+    @property
+    def names(self) -> set[str]:
+        """Every product of the store, as collection/item."""
+        return {f"{each}/{name}" for each in self.store.collections() for name in self.store.items(each)}
+
+    @property
+    def sites(self) -> dict[str, dict[str, Any]]:
+        """The validation sites of the demo's model, properties by id."""
+        (file,) = (self.store.root / "catalog" / SITES).glob(f"*/{SITES_FILE}")
+        return {each["id"]: each["properties"] for each in json.loads(file.read_bytes())["features"]}
 
     def stored(self, layer: str) -> NDArray[np.generic]:
         """The stored integers of a layer of the demo's map."""

@@ -52,9 +52,7 @@ def test_example(site: Site, name: str, tmp_path: Path) -> None:
 
 def _command(language: str, text: str) -> list[str]:
     if "qgis" in text:
-        if not Path("/usr/share/qgis").is_dir():
-            pytest.skip("QGIS is not installed: python3-qgis")
-        return ["/usr/bin/env", "PYTHONPATH=", "/usr/bin/python3", "-c", _QGIS.format(text)]
+        return ["/usr/bin/env", "PYTHONPATH=", needs.qgis(), "-c", _QGIS.format(text)]
     if language == "python":
         return [sys.executable, "-W", "ignore", "-c", text]
     if language == "r":

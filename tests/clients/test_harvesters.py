@@ -19,10 +19,6 @@ _DCAT = rdflib.Namespace("http://www.w3.org/ns/dcat#")
 _NEXT = rdflib.URIRef("http://www.w3.org/ns/hydra/core#next")
 
 
-def _names(site: Site) -> set[str]:
-    return {f"{each}/{name}" for each in site.store.collections() for name in site.store.items(each)}
-
-
 @reads("sickle", "OAI-PMH")
 @pytest.mark.parametrize("prefix", ["oai_dc", "iso19139", "oai_datacite"])
 def test_oai_pmh(site: Site, prefix: str) -> None:
@@ -30,7 +26,7 @@ def test_oai_pmh(site: Site, prefix: str) -> None:
         warnings.simplefilter("ignore", SyntaxWarning)  # of sickle's own
         from sickle import Sickle
     records = list(Sickle(f"{site.url}/oai").ListRecords(metadataPrefix=prefix))
-    assert {each.header.identifier.removeprefix("oai:cup4soil.invalid:") for each in records} == _names(site)
+    assert {each.header.identifier.removeprefix("oai:cup4soil.invalid:") for each in records} == site.names
 
 
 @reads("rdflib", "DCAT-AP")
@@ -46,7 +42,7 @@ def test_dcat_leads_from_the_catalog_to_every_product(site: Site, media_type: st
         wanted |= {str(each) for each in [*part.objects(None, _DCAT.catalog), *part.objects(None, _NEXT)]}
         graph += part
     pages = {str(each) for each in graph.subjects(rdflib.RDF.type, _DCAT.Dataset)}
-    assert {each.removesuffix("#dataset").split("/products/")[1] for each in pages} == _names(site)
+    assert {each.removesuffix("#dataset").split("/products/")[1] for each in pages} == site.names
 
 
 @reads("ro-crate-py", "RO-Crate")

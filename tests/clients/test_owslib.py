@@ -12,6 +12,7 @@ import rasterio.windows
 from numpy.typing import NDArray
 from owslib.ogcapi.coverages import Coverages
 from owslib.ogcapi.edr import EnvironmentalDataRetrieval
+from owslib.ogcapi.features import Features
 from owslib.ogcapi.maps import Maps
 from owslib.ogcapi.processes import Processes
 from owslib.ogcapi.records import Records
@@ -88,6 +89,17 @@ def test_records(site: Site) -> None:
     assert found["numberReturned"] == 2
     assert client.collection_item("products", site.soc)["properties"]["title"] == site.demo.soil_map.record.title
     assert "type" in client.collection_queryables("products")["properties"]
+
+
+@reads("OWSLib", "OGC API Features")
+def test_validation_sites(site: Site) -> None:
+    client = Features(f"{site.url}/ogc/")
+    assert "validation-sites" in client.feature_collections()
+    found = client.collection_items("validation-sites", limit=1000, filter="inside_interval = true")
+    assert {each["id"]: each["properties"]["observed"] for each in found["features"]} == {
+        name: each["observed"] for name, each in site.sites.items() if each["inside_interval"]
+    }
+    assert all(each["properties"]["q05"] <= each["properties"]["observed"] for each in found["features"])
 
 
 @reads("OWSLib", "OGC API Maps")

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from processors.tile_matrices import EUROPEAN
+from tests import needs
 from tests.clients.conftest import Site, told
 from tests.clients.reading import reads
 from tests.processors.coverages.worlds import COLLECTION, LEFT, NODATA, TOP
 
 pytestmark = pytest.mark.xdist_group("clients")
-_PYTHON = "/usr/bin/python3"
 _SESSION = Path(__file__).with_name("qgis_session.py")
 _BOX = [LEFT, TOP - 16_000, LEFT + 22_000, TOP]
 _SIZE = [550, 400]  # 40 m to a pixel: two cells each way
@@ -33,12 +33,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def answers(site: Site, folder: Path) -> Answers:
     """What QGIS answers to each task, by its name."""
-    if not Path("/usr/share/qgis").is_dir() or not Path(_PYTHON).exists():
-        pytest.skip("QGIS is not installed: python3-qgis")
+    python = needs.qgis()
     tasks = _tasks(site, folder)
     home = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PYTHONPATH": ""}
     folder.chmod(0o700)
-    said = told([_PYTHON, str(_SESSION), json.dumps(list(tasks.values())), str(folder)], folder, **home)
+    said = told([python, str(_SESSION), json.dumps(list(tasks.values())), str(folder)], folder, **home)
     return dict(zip(tasks, json.loads(said.splitlines()[-1]), strict=True))
 
 
@@ -49,6 +48,7 @@ def _tasks(site: Site, folder: Path) -> dict[str, dict]:
     point = [LEFT + 750.5 * 20, TOP - 500.5 * 20]
     return {
         "items": {"do": "features", "url": f"{site.url}/stac", "name": COLLECTION},
+        "sites": {"do": "features", "url": f"{site.url}/ogc", "name": "validation-sites"},
         "records": {"do": "features", "url": f"{site.url}/ogc", "name": "products"},
         "cog": {"do": "identify", "source": f"/vsicurl/{site.address('mean')}", "points": [_INSIDE, _OUTSIDE]},
         "search": {"do": "identify", "source": f'STACIT:"{_kept(site, folder)}":asset=mean', "points": [point]},
@@ -80,7 +80,14 @@ def test_items_as_features(site: Site, answers: Answers) -> None:
 @reads("QGIS 3.22", "OGC API Records")
 def test_records_as_features(site: Site, answers: Answers) -> None:
     names = {each["id"] for each in answers["records"]["rows"]}
-    assert names == {name for each in site.store.collections() for name in site.store.items(each)}
+    assert names == {name.split("/")[1] for name in site.names}
+
+
+@reads("QGIS 3.22", "OGC API Features")
+def test_validation_sites(site: Site, answers: Answers) -> None:
+    """What was measured, by the id of each site."""
+    rows = {each["id"]: float(each["observed"]) for each in answers["sites"]["rows"]}
+    assert rows == {name: pytest.approx(each["observed"]) for name, each in site.sites.items()}
 
 
 @reads("QGIS 3.22", "COGs")

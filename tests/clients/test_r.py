@@ -20,10 +20,12 @@ items <- st_read("OAPIF:{url}/stac", "{collection}", quiet = TRUE)
 cat("items", sort(items$id), st_crs(items)$epsg, "\\n")
 records <- st_read("OAPIF:{url}/ogc", "products", quiet = TRUE)
 cat("records", nrow(records), "\\n")
+sites <- st_read("OAPIF:{url}/ogc", "validation-sites", quiet = TRUE)
+cat("sites", nrow(sites), sum(sites$observed), "\\n")
 """
 
 
-@reads("R (terra, sf)", "COGs", "OGC API Coverages", "STAC API", "OGC API Records")
+@reads("R (terra, sf)", "COGs", "OGC API Coverages", "OGC API Features", "OGC API Records", "STAC API")
 def test_terra_and_sf(site: Site) -> None:
     program = needs.program("Rscript", "r-base-core")
     for package in ("terra", "sf"):
@@ -37,4 +39,6 @@ def test_terra_and_sf(site: Site) -> None:
     assert said["layers"].split()[:3] == ["mean", "q05", "q95"]
     assert list(map(float, said["layers"].split()[3:])) == pytest.approx([mean, q05, q95])
     assert said["items"].split() == [*sorted(site.store.items(COLLECTION)), "4326"]
-    assert said["records"].strip() == "7"
+    assert said["records"].strip() == str(len(site.names))
+    total = sum(each["observed"] for each in site.sites.values())
+    assert list(map(float, said["sites"].split())) == [len(site.sites), pytest.approx(total, rel=1e-5)]

@@ -140,7 +140,7 @@ class World:
 
 
 def two_tiles(base: Path, store: Store | None = None) -> World:
-    """A store in ``base`` with a map of two tiles that overlap, and an older period of one of them."""
+    """A store (a new one in ``base`` by default) with a map of two tiles that overlap, and an older period of one."""
     store = store or Store.open(base / "store", Settings())
     west, east = european(LEFT, TOP, 700, 600), european(LEFT + 500 * 20, TOP - 100 * 20, 700, 600)
     first, second, before = smooth(west), smooth(east, 2), smooth(west, 5)
