@@ -55,7 +55,7 @@ class ServiceSettings(JobSettings, CoverageSettings, EdrSettings, FeatureSetting
         description="Hosts that files of products may be fetched from which a holder of the right write registers, "
         "as JSON list: host or host:port by https, or http://host:port.",
     )
-    asset_mib: int = Field(default=1024, ge=1, description="Most that the files of one such product may have (MiB).")
+    asset_mib: int = Field(default=1024, ge=1, description="Most that the files of one such request may have (MiB).")
     search_items: int = Field(default=1000, ge=1, description="Most items on one page of the STAC API.")
     search_seconds: float = Field(default=10.0, gt=0, description="Longest time one search may take (s).")
     request_kib: int = Field(default=4096, ge=1, description="Largest body of any request (KiB).")

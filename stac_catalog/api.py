@@ -57,7 +57,7 @@ class Writing:
     """How the products of ``store`` can be changed.
 
     ``permit`` raises an error unless who sends a request may do so. Files of new products come from ``asset_hosts``
-    (``host`` or ``host:port`` by https, or ``http://host:port``), for one item at most ``asset_mib``.
+    (``host`` or ``host:port`` by https, or ``http://host:port``), for one request at most ``asset_mib``.
     """
 
     store: Store

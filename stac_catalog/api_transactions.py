@@ -31,7 +31,7 @@ from stac_catalog.api_requests import MOST_BODY_BYTES, read_json, read_object
 from stac_catalog.api_service import Service
 from stac_catalog.deliveries import Deliveries
 from stac_catalog.item_changes import completed, merge_patch
-from stac_catalog.item_records import record_of
+from stac_catalog.item_records import AssetFile, record_of
 from stac_catalog.registrar import Registrar
 from stac_catalog.search_documents import GEOJSON, tag_of
 from stac_catalog.search_values import shown
@@ -42,6 +42,7 @@ _MOST_ITEMS: Final = 50
 _MOST_STEPS: Final = 100
 _JSON_PATCH: Final = "application/json-patch+json"
 _ITEM_BODY: Final = {"schema": {"type": "object", "description": "STAC item, or what it is to have."}}
+_STEPS_BODY: Final = {"schema": {"type": "array", "items": {"type": "object"}, "maxItems": _MOST_STEPS}}
 
 
 @attr.s(auto_attribs=True, kw_only=True)
@@ -64,7 +65,12 @@ class Transactions(ApiExtension):
             ("PATCH", f"{items}/{{item_id}}", self.patch, ItemUri, ("application/merge-patch+json", _JSON_PATCH), 200),
             ("DELETE", f"{items}/{{item_id}}", self.delete, ItemUri, (), 204),
         ):
-            body = {"requestBody": {"required": True, "content": dict.fromkeys(types, _ITEM_BODY)}}
+            body = {
+                "requestBody": {
+                    "required": True,
+                    "content": {each: _STEPS_BODY if each == _JSON_PATCH else _ITEM_BODY for each in types},
+                }
+            }
             self.router.add_api_route(
                 path,
                 create_async_endpoint(endpoint, uri),
@@ -130,21 +136,22 @@ class Transactions(ApiExtension):
 
     def _create(self, collection: str, items: list[Any], request: Request) -> list[str]:
         own = f"{self.service.addresses.files(request)}catalog/"
+        read = [(item, *self._read(item, collection)) for item in items]
+        self.deliveries.check([file for _, _, files in read for file in files])
         with ExitStack() as stack:
             products = []
-            for item in items:
+            for item, record, files in read:
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="cup4soil-")))
-                products.append((self._received(item, collection, own, folder), folder))
+                self.deliveries.bring(files, own, folder)
+                products.append((described(record, item, folder), folder))
             return self.registrar.add(products)
 
-    def _received(self, item: Any, collection: str, own: str, folder: Path) -> ProductRecord:
-        """The record of an item whose files are in ``folder`` now, and are what the item says."""
+    def _read(self, item: Any, collection: str) -> tuple[ProductRecord, list[AssetFile]]:
         if not isinstance(item, dict):
             raise InvalidInput(f"the feature {shown(item)} is no item", "send STAC items")
         record, files = record_of(item, collection)
         self.registrar.check_new(record)
-        self.deliveries.bring(files, own, folder)
-        return described(record, item, folder)
+        return record, files
 
     def _answer(
         self, text: str, request: Request, status: HTTPStatus, headers: Mapping[str, str] | None = None

@@ -27,22 +27,28 @@ _PARTS: Final = 3  # of the path of a file in the catalog: collection, item, fil
 
 
 class Deliveries:
-    """Brings files; ``hosts`` as the setting ``asset_hosts`` has them, ``most_mib`` for all files of one item."""
+    """Brings files; ``hosts`` as the setting ``asset_hosts`` has them, ``most_mib`` for all files of one request."""
 
     def __init__(self, store: Store, hosts: Sequence[str], most_mib: int) -> None:
         self._store = store
         self._hosts = hosts
         self._most = most_mib * _MIB
 
+    def check(self, files: Sequence[AssetFile]) -> None:
+        """See that the files of one request are not too large.
+
+        Raises:
+            LimitExceeded: when they are.
+        """
+        if sum(each.size for each in files) > self._most:
+            raise LimitExceeded(f"the assets have more than {self._most // _MIB} MiB", "ask the operator to raise it")
+
     def bring(self, files: Sequence[AssetFile], own: str, folder: Path) -> None:
         """Put an item's files into ``folder``; addresses that begin with ``own`` are those of the store's catalog.
 
         Raises:
             InvalidInput: when one may not be fetched, or is not what the item states.
-            LimitExceeded: when they are too large.
         """
-        if sum(each.size for each in files) > self._most:
-            raise LimitExceeded(f"the assets have more than {self._most // _MIB} MiB", "ask the operator to raise it")
         end = time.monotonic() + _LONGEST_S
         for each in files:
             digest, size = hashlib.sha256(), 0

@@ -26,6 +26,10 @@ type Document = Mapping[str, Any]
 
 _LOCK: Final = ".changes.lock"
 _PAGE: Final = 1000
+_MIXED: Final = (
+    "the collection has products of another kind, property or depth",
+    "register the product in a collection of its own",
+)
 
 
 class Registrar:
@@ -42,8 +46,13 @@ class Registrar:
             Conflict: when there is one of that collection and id, or the collection has products of another kind.
             InvalidInput: when a record cannot be published.
         """
+        records = [record for record, _ in products]
+        if len({(each.collection, each.id) for each in records}) < len(records):
+            raise Conflict("an item is sent twice", "give each an id of its own")
+        if len(set(map(_sort_of, records))) > 1:
+            raise Conflict(*_MIXED)
         with self._alone():
-            for record, _ in products:
+            for record in records:
                 self.check_new(record)
             with self._store.batch() as batch:
                 for record, folder in products:
@@ -60,10 +69,7 @@ class Registrar:
             raise Conflict(f"{record.collection} has an item {record.id}", "change it by PATCH, or give another id")
         for name in self._store.items(record.collection)[:1]:
             if _sort_of(self._store.record(record.collection, name)) != _sort_of(record):
-                raise Conflict(
-                    f"{record.collection} has products of another kind, property or depth",
-                    "register the product in a collection of its own",
-                )
+                raise Conflict(*_MIXED)
 
     def change(
         self, collection: str, name: str, tags: str | None, read: Callable[[str], tuple[Document, Document]]

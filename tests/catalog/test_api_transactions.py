@@ -381,6 +381,11 @@ class TestRegister:
         assert answer.status_code == 201, answer.text
         assert "location" not in answer.headers
         assert [each["id"] for each in answer.json()["features"]] == delivered.store.items(MAP)
+        clay = item | {"id": "c", "properties": item["properties"] | {"cup4soil:property": "clay"}}
+        for pair in ([item | {"id": "x"}] * 2, [clay, item | {"id": "d"}]):
+            twice = {"type": "FeatureCollection", "features": [each | {"collection": "new"} for each in pair]}
+            assert delivered.post(twice, "new").status_code == 409
+        assert delivered.store.items("new") == []
         for features in ([], [item] * 51, 3, [3]):
             assert delivered.post({"type": "FeatureCollection", "features": features}, MAP).status_code in (400, 413)
         other = item | {"id": "x", "properties": item["properties"] | {"cup4soil:property": "clay"}}
