@@ -1,7 +1,7 @@
 """Items as stac-geoparquet: one row each, in row groups, without holding more than one of these in memory."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import batched, chain
 from pathlib import Path
 from typing import Any, Final
@@ -29,39 +29,55 @@ _FREE: Final = (
 
 
 def write_geoparquet(
-    catalog: Path, collections: Sequence[str] | None, target: Path, *, base: str = "./", within: str = ""
+    catalog: Path,
+    collections: Sequence[str] | None,
+    target: Path,
+    *,
+    base: str = "./",
+    within: str = "",
+    lists: Path | None = None,
 ) -> int:
     """Write the items of some or all collections of the catalog in the folder ``catalog``; returns how many.
 
     Their addresses are made relative to the folder ``within`` of the catalog and put behind ``base``. They are read
-    twice, first for the columns that they need. ``target`` is seen whole or not at all.
+    twice, first for the columns that they need. ``lists`` is a folder with the documents that say which items there
+    are, where those of the catalog may change meanwhile. ``target`` is seen whole or not at all.
 
     Raises:
         NoData: when there are none.
         NotFound: when there is no such collection.
         StoreError: when the catalog is damaged or the file cannot be written.
     """
-    known = listed_collections(catalog)
+    listing = lists or catalog
+    known = listed_collections(listing)
     chosen = known if collections is None else list(collections)
     if unknown := sorted(set(chosen) - set(known)):
         raise NotFound(f"no collection {unknown[0]!r}", f"choose among {', '.join(known)}")
-    schema = _schema(_items(catalog, chosen, base, within))
+
+    def items() -> Iterator[Document]:
+        for collection in chosen:
+            for name in listed_items(listing, collection):
+                path = f"{collection}/{name}/{name}.json"
+                yield _plain(resolved(read_document(catalog / path), path, base, within))
+
+    schema = _schema(items())
     if schema.count == 0:
         raise NoData("there are no items to export", "register products first")
-    groups = (
-        stac_items_to_arrow(group, schema=schema.inner)
-        for group in batched(_items(catalog, chosen, base, within), _GROUP)
-    )
+    groups = (stac_items_to_arrow(group, schema=schema.inner) for group in batched(items(), _GROUP))
     first = next(groups)
     reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], groups))
+    _write(reader, target, {name: _about(listing, name) for name in chosen})
+    return schema.count
+
+
+def _write(reader: pa.RecordBatchReader, target: Path, collections: Mapping[str, Document]) -> None:
     part = target.with_name(f".{target.name}{PART}")
     try:
         with writing(target):
-            to_parquet(reader, part, collections={name: _about(catalog, name) for name in chosen}, compression="zstd")
+            to_parquet(reader, part, collections=collections, compression="zstd")
             part.rename(target)
     finally:
         part.unlink(missing_ok=True)
-    return schema.count
 
 
 def _schema(items: Iterable[Document]) -> InferredSchema:
@@ -76,13 +92,6 @@ def _schema(items: Iterable[Document]) -> InferredSchema:
     if schema.count:
         schema.manual_updates()
     return schema
-
-
-def _items(catalog: Path, collections: Iterable[str], base: str, within: str) -> Iterator[Document]:
-    for collection in collections:
-        for name in listed_items(catalog, collection):
-            path = f"{collection}/{name}/{name}.json"
-            yield _plain(resolved(read_document(catalog / path), path, base, within))
 
 
 def _plain(item: Document) -> Document:

@@ -260,21 +260,26 @@ class Index:
     ) -> None:
         """Write the documents that list what was touched; ``before`` they are seen and ``after``, folders are moved.
 
-        They are all written beside their places first: a full disk is met while nothing has changed yet.
+        They are all written beside their places first: a full disk is met while nothing has changed yet. Those of the
+        root and of collections tell by their time that there was a change, even where their content is the same.
         """
         plans = [plan_of(entries, name, spots) for name, spots in touched.items()]
         with prepared(self._documents(entries, plans)) as commit:
-            root, states = entries.root(), {plan.number: entries.documents(plan.number) for plan in plans}
-            entries.keep_in_doubt(states)
+            watched = [self.path, *(self._document(plan.collection, WHOLE) for plan in plans)]
+            seen = {path: signature(path) for path in watched}
+            entries.keep_in_doubt(plan.number for plan in plans)
             before()
             commit()
             for path in (self._document(plan.collection, key) for plan in plans for key in plan.obsolete):
                 path.unlink(missing_ok=True)
             after()
         for plan in plans:
-            self._tidy(plan, states[plan.number])
-        if signature(self.path) == root:
-            move_on(self.path)
+            for stray in self._strays(plan):
+                stray.unlink()
+            _drop_empty(self.folder / plan.collection)
+        for path, state in seen.items():
+            if state and signature(path) == state:
+                move_on(path)
         entries.keep_certain(lambda: self._note(entries, plans))
 
     def _documents(self, entries: Entries, plans: Iterable[Plan]) -> Iterator[tuple[Path, bytes]]:
@@ -296,15 +301,6 @@ class Index:
         path, content = self._document(collection, key), json_bytes(document)
         if content != _content(path):
             yield path, content
-
-    def _tidy(self, plan: Plan, known: Mapping[str, str]) -> None:
-        """Remove what is left over, and let the collection's document tell that there was a change."""
-        for stray in self._strays(plan):
-            stray.unlink()
-        whole = self._document(plan.collection, WHOLE)
-        if whole.exists() and known.get(WHOLE) == signature(whole):
-            move_on(whole)
-        _drop_empty(whole.parent)
 
     def _note(self, entries: Entries, plans: Iterable[Plan]) -> None:
         """Remember the state of the files that were changed."""

@@ -81,21 +81,16 @@ class Mirror:
                 next run goes on from there.
         """
         options = json.loads(json.dumps(asdict(self._form)))
-        before = State.read(self._destination)
-        known = before.mark if before.options == options else ""
-        changes = self._store.ledger.changes(known) if known else None
-        if changes is None:
-            known = ""
-        # Whoever reads the state of a run that was killed must not take its marks for what it has.
-        unsettled = State("", options, {} if not known else before.documents)
-        fresh = not known
-        if fresh and not self._dry:
-            unsettled.write(self._destination)
+        found = State.read(self._destination)
+        known = found.mark != "" and found.options == options and self._store.ledger.changes(found.mark) is not None
+        before = found if known else State("", options)
+        if not known and not self._dry:
+            # Whoever finds the state of a run that was broken off must not take it for that of what is there.
+            before.write(self._destination)
         with tempfile.TemporaryDirectory() as folder:
-            lists = Path(folder)
-            mark = self._items(known, lists, compare=before.exists)
-            documents = self._lists(lists, before.documents if known else {})
-        self._remove(before.documents.keys() - documents.keys(), fresh=fresh and before.exists)
+            mark = self._items(before.mark, Path(folder), compare=found.exists)
+            documents = self._lists(Path(folder), before)
+        self._remove(found.documents.keys() - documents.keys(), everywhere=found.exists and not known)
         if not self._dry:
             self._destination.settle()
             State(mark, options, documents).write(self._destination)
@@ -175,39 +170,45 @@ class Mirror:
             self._destination.upload(path, source)
         self._report.add(files_written=1, bytes_written=source.stat().st_size)
 
-    def _lists(self, folder: Path, known: dict[str, str]) -> dict[str, str]:
+    def _lists(self, folder: Path, before: State) -> dict[str, str]:
         """Write the documents that changed, those that others lead to first; returns the checksum of each."""
-        sums: dict[str, str] = {}
-        paths = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*.json"))
-        wanted = [path for path in paths if path.split("/")[0] not in self._form.without]
-        for path in sorted(wanted, key=_rank):
-            content = (folder / path).read_bytes()
+        paths = sorted((each.relative_to(folder).as_posix() for each in folder.rglob("*.json")), key=_rank)
+        sums = {path: _sum(self._document(folder, path)) for path in paths if self._is_wanted(path)}
+        changed = {path for path in sums if before.documents.get(path) != sums[path]}
+        if changed and not self._dry:
+            # Should this run be broken off, the next one must not think that it knows what these are.
+            known = {path: value for path, value in before.documents.items() if path not in changed}
+            State(before.mark, before.options, known).write(self._destination)
+        for path in sums:
             if path.endswith(f"/{COLLECTION_FILE}"):
-                self._table(path.split("/")[0])
-                content = self._form.collection(content, path)
-            else:
-                content = self._form.item(content, path)
-            sums[path] = hashlib.sha256(content).hexdigest()
-            if known.get(path) != sums[path]:
-                self._report.add(documents_written=1)
-                if not self._dry:
-                    self._destination.write(path, content)
+                self._table(folder, path.split("/")[0])
+            if path in changed and not self._dry:
+                self._destination.write(path, self._document(folder, path))
+        self._report.add(documents_written=len(changed))
         return sums
 
-    def _table(self, collection: str) -> None:
+    def _document(self, folder: Path, path: str) -> bytes:
+        content = (folder / path).read_bytes()
+        whole = path.endswith(f"/{COLLECTION_FILE}")
+        return self._form.collection(content, path) if whole else self._form.item(content, path)
+
+    def _is_wanted(self, path: str) -> bool:
+        return path.split("/")[0] not in self._form.without
+
+    def _table(self, lists: Path, collection: str) -> None:
         """Write a collection's items as stac-geoparquet, where any of them has changed."""
         if not self._form.tables or collection not in self._touched or self._dry:
             return
         with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
             base = "./" if self._form.base_url is None else f"{self._form.base_url.rstrip('/')}/{collection}/"
-            write_geoparquet(self._catalog, [collection], Path(file.name), base=base, within=collection)
+            write_geoparquet(self._catalog, [collection], Path(file.name), base=base, within=collection, lists=lists)
             self._destination.upload(f"{collection}/{TABLE_FILE}", Path(file.name))
 
-    def _remove(self, obsolete: Iterable[str], *, fresh: bool) -> None:
+    def _remove(self, obsolete: Iterable[str], *, everywhere: bool) -> None:
         """Remove what the lists do not lead to any more; in a mirror of unknown state everything is looked at."""
         self._drop(obsolete)
         self._report.add(items_removed=len(self._gone))
-        if fresh:
+        if everywhere:
             self._drop(each for each in self._destination.paths() if not self._belongs(each))
             return
         for collection, item in sorted(self._gone):
@@ -249,6 +250,10 @@ def _checksums(item: bytes | None) -> dict[str, Any]:
         return {}
     assets = json.loads(item)["assets"].values()
     return {PurePosixPath(asset["href"]).as_posix(): asset.get("file:checksum") for asset in assets}
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _rank(path: str) -> tuple[int, str]:

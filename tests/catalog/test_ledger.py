@@ -241,6 +241,25 @@ class TestChanges:
         assert walked(again) == {"samples": ["s-0", "s-1", "s-2", "s-5", "s-6"]}
 
 
+def test_change_that_was_broken_off_is_seen_by_those_who_watch(
+    store: Store, sample: Made, few: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, sample, range(20))
+    watched = (store.catalog_path, store.catalog_path.parent / "samples" / "collection.json")
+    before = [signature(path) for path in watched]
+
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("stac_catalog.index.move_on", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.register(named(sample, 50), sample.folder)
+    again = Store.open(store.root, settings)
+    assert "s-50" in again.items("samples")
+    assert all(signature(path) != old for path, old in zip(watched, before, strict=True))
+
+
 class TestBatch:
     def test_is_the_same_as_one_by_one(self, made: dict[str, Made], tmp_path: Path, settings: Settings) -> None:
         one, other = (Store.open(tmp_path / name, settings) for name in ("one", "other"))

@@ -302,6 +302,23 @@ class TestFaults:
             assert content(destination) == wanted
         assert len(spy.written) < total / 2  # of the last: most was there
 
+    def test_broken_off_before_its_state_a_change_back_is_seen(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        destination = FolderDestination(tmp_path / "m")
+        run(store, destination)
+        (name,) = store.items("samples")
+        folder, record = store.find("samples", name), store.record("samples", name)
+        assert folder is not None
+        store.replace(record.model_copy(update={"title": "Other"}), folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(Mirror, "_remove", lambda *_, **__: (_ for _ in ()).throw(StoreError("broken off")))
+            with pytest.raises(StoreError, match="broken off"):
+                run(store, destination)
+        store.replace(record, folder)
+        run(store, destination)
+        assert content(destination) == tree(store.catalog_path.parent)
+
     def test_killed_it_is_taken_up_again(self, store: Store, tmp_path: Path) -> None:
         code = (
             "import os, sys; from pathlib import Path; from cup4soil.settings import Settings;"
