@@ -1,201 +1,201 @@
-"""Speed of the STAC API: ``python benchmarks/stac_api.py``.
+"""Speed of the STAC API and of its peers: ``python benchmarks/stac_api.py``.
 
-A catalog of made-up items is written, indexed and served by one uvicorn worker; eight connections ask it, each
-request with other values. Requests per second over a few seconds, and the slowest of a hundred, for searches by box,
-by collection, time and box, by CQL2, and for single items.
+A catalog of made-up items is written and served, one after the other, by one uvicorn worker over the embedded index, by
+one over pgstac, and by stac-fastapi-pgstac on the same database. Eight connections ask each of them, every request with
+other values. Requests per second and the slowest of twenty, for each kind of search, and how many times the embedded
+index answers what a peer does; then how long a search waits that is the first after items came.
+
+PostgreSQL's programs and PostGIS have to be installed, or ``--database`` names an empty database; without either only
+the embedded index is measured. ``--peer`` names a Python that has stac-fastapi-pgstac, where this one has not.
 """
 
 import argparse
 import asyncio
+import contextlib
+import importlib.util
 import json
 import os
 import random
+import resource
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
 
+from benchmarks.stac_items import Asked, searches, write_catalog
 from cup4soil.settings import Settings
 from stac_catalog.api import add_stac_api
 from stac_catalog.search import INDEX_FILE, SearchIndex
+from stac_catalog.search_backend import SearchBackend
 
-PROPERTIES = ("soc", "clay", "phh2o", "bdod", "nitrogen")
-DEPTHS = ("0-20cm", "20-50cm")
 _CONNECTIONS = 8
+_PAGES = 60  # walked before deep pages are asked for
+_PEER = """
+import sys, uvicorn
+uvicorn.run("stac_fastapi.pgstac.app:create_app", factory=True, port=int(sys.argv[1]), log_level="warning")
+"""
 
 
-def item(number: int) -> dict[str, object]:
-    """A map of 20 km somewhere in Europe, as the register describes one."""
-    random.seed(number)
-    west, south = random.uniform(-10, 30), random.uniform(36, 65)
-    east, north = west + 0.3, south + 0.2
-    code, depth, year = PROPERTIES[number % 5], DEPTHS[number // 5 % 2], 2000 + number % 20
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    return {
-        "type": "Feature",
-        "stac_version": "1.1.0",
-        "stac_extensions": [],
-        "id": f"{code}-{number:012x}",
-        "collection": f"{code}-{depth}",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-        "bbox": [west, south, east, north],
-        "properties": {
-            "title": f"Map of {code}, {depth}",
-            "description": "Mean and quantiles of a soil property, and where the model is applicable. " * 5,
-            "created": "2026-01-01T00:00:00Z",
-            "datetime": None,
-            "start_datetime": f"{year}-01-01T00:00:00Z",
-            "end_datetime": f"{year + 3}-12-31T23:59:59Z",
-            "license": "CC-BY-SA-4.0",
-            "version": "1.0",
-            "proj:code": "EPSG:3035",
-            "gsd": 20.0,
-            "cup4soil:kind": "soil-map",
-            "cup4soil:property": code,
-            "cup4soil:depth": depth,
-            "cup4soil:simulated": number % 3 == 0,
-            "cup4soil:score": number % 100,
-            "cup4soil:parameters": {"trees": 500, "seed": number},
-        },
-        "assets": {
-            name: {
-                "href": f"./{name}.tif",
-                "type": "image/tiff; application=geotiff; profile=cloud-optimized",
-                "title": name,
-                "roles": ["data"],
-                "bands": [{"name": name, "data_type": "int16", "nodata": -32768, "unit": "g/kg", "raster:scale": 0.1}],
-                "file:size": 123456,
-                "file:checksum": "1220" + "ab" * 32,
-            }
-            for name in ("mean", "q05", "q50", "q95", "uncertainty", "pi90", "aoa", "di", "metadata", "thumbnail")
-        },
-        "links": [
-            {"rel": "root", "href": "../../catalog.json"},
-            {"rel": "parent", "href": "../collection.json"},
-            {"rel": "collection", "href": "../collection.json"},
-            {"rel": "describedby", "href": "./metadata.xml", "type": "application/xml"},
-        ],
-    }
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One of those that are compared."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    prefix: str
 
 
-def write_catalog(root: Path, count: int) -> None:
-    """A store with ``count`` items and no files but their descriptions."""
-    members: dict[str, list[str]] = {}
-    for number in range(count):
-        document = item(number)
-        collection, name = str(document["collection"]), str(document["id"])
-        folder = root / "catalog" / collection / name
-        folder.mkdir(parents=True)
-        (folder / f"{name}.json").write_text(json.dumps(document))
-        members.setdefault(collection, []).append(name)
-    for collection, names in members.items():
-        links = [{"rel": "item", "href": f"./{name}/{name}.json"} for name in names]
-        about = {
-            "type": "Collection",
-            "stac_version": "1.1.0",
-            "id": collection,
-            "description": collection,
-            "license": "CC-BY-SA-4.0",
-            "extent": {"spatial": {"bbox": [[-10, 36, 31, 66]]}, "temporal": {"interval": [[None, None]]}},
-            "links": links,
-        }
-        (root / "catalog" / collection / "collection.json").write_text(json.dumps(about))
-    links = [{"rel": "child", "href": f"./{name}/collection.json"} for name in members]
-    (root / "catalog" / "catalog.json").write_text(json.dumps({"id": "cup4soil", "links": links}))
-
-
-def serve(root: Path, port: int) -> None:
+def serve(root: Path, port: int, address: str) -> None:
     """Serve the store's STAC API with one worker, until stopped."""
     app = FastAPI()
-    add_stac_api(app, SearchIndex(root / INDEX_FILE), Settings())
+    begin = time.perf_counter()
+    add_stac_api(app, _backend(root, address), Settings())
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"  first in step after {time.perf_counter() - begin:.1f} s, {most:.0f} MB at most", flush=True)
     uvicorn.run(app, port=port, log_level="warning", access_log=False)
 
 
-def _box() -> str:
-    west, south = random.uniform(-10, 28), random.uniform(36, 63)
-    return f"{west:.3f},{south:.3f},{west + 2:.3f},{south + 2:.3f}"
+def _backend(root: Path, address: str) -> SearchBackend:
+    if not address:
+        return SearchIndex(root / INDEX_FILE)
+    from stac_catalog.pgstac import PgstacIndex
+
+    return PgstacIndex(root, address)
 
 
-def by_box() -> str:
-    return f"/stac/search?{urlencode({'bbox': _box()})}"
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[int]:
+    """The port on which the server answers."""
+    port = _free_port()
+    print(server.name, flush=True)
+    process = subprocess.Popen([*server.command, str(port)], env=os.environ | server.environment)
+    try:
+        _await(port, server.prefix, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
 
 
-def by_collection_time_box() -> str:
-    year = random.randrange(2000, 2023)
-    values = {
-        "collections": f"{random.choice(PROPERTIES)}-{random.choice(DEPTHS)}",
-        "datetime": f"{year}-03-01T00:00:00Z/{year}-10-01T00:00:00Z",
-        "bbox": _box(),
-    }
-    return f"/stac/search?{urlencode(values)}"
+def measured(server: Server, items: int, seconds: float) -> dict[str, float]:
+    """Requests per second of each kind of search."""
+    with running(server) as port:
+        rates = {name: _rate(port, server.prefix, name, make, seconds) for name, make in searches(items).items()}
+        pages = _deep_pages(port, server.prefix)
+        return rates | {"deep paging": _rate(port, "", "deep paging", lambda: random.choice(pages), seconds)}
 
 
-def by_cql2() -> str:
-    code, score = random.choice(PROPERTIES), random.randrange(100)
-    text = f'"cup4soil:property" = \'{code}\' AND "cup4soil:score" > {score} AND gsd <= 20'
-    return f"/stac/search?{urlencode({'filter': text})}"
+def follow(server: Server, root: Path, items: int) -> int:
+    """How long the first search waits after items came; returns how many there are now."""
+    with running(server) as port:
+        for more in (1, items // 10):
+            write_catalog(root, items + more, known=items)
+            items += more
+            begin = time.perf_counter()
+            _get(port, f"{server.prefix}/search?limit=1")
+            print(f"  {more} more items: the next search waits {time.perf_counter() - begin:.2f} s", flush=True)
+    return items
 
 
-def by_cql2_functions() -> str:
-    code, score = random.choice(PROPERTIES), random.randrange(90, 100)
-    text = f'casei("cup4soil:property") = casei(\'{code.upper()}\') AND "cup4soil:score" = {score}'
-    return f"/stac/search?{urlencode({'filter': text})}"
+def _rate(port: int, prefix: str, name: str, make: Callable[[], Asked], seconds: float) -> float:
+    times = sorted(asyncio.run(_load(port, prefix, make, seconds)))
+    rate, slow = len(times) / seconds, 1000 * times[int(0.95 * len(times))]
+    print(f"  {name:24}{rate:8.0f} requests/s{slow:10.1f} ms (95 %)", flush=True)
+    return rate
 
 
-def single_item(count: int) -> str:
-    about = item(random.randrange(count))
-    return f"/stac/collections/{quote(str(about['collection']))}/items/{quote(str(about['id']))}"
+def _deep_pages(port: int, prefix: str) -> list[Asked]:
+    """Pages far from the first, each by the address that the one before it gives."""
+    path, pages = f"{prefix}/search?limit=100", []
+    for number in range(_PAGES):
+        page = json.loads(_get(port, path))
+        following = next((link["href"] for link in page["links"] if link["rel"] == "next"), None)
+        if following is None:
+            break
+        parts = urlsplit(following)
+        path = f"{parts.path}?{parts.query}"
+        if number >= _PAGES // 2:
+            pages.append(Asked(path.replace("limit=100", "limit=10")))
+    return pages or [Asked(path)]
 
 
-async def _connection(port: int, paths: Iterator[str], end: float, times: list[float]) -> None:
+def _get(port: int, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=600) as answer:
+        return answer.read()
+
+
+async def _connection(port: int, requests: Iterator[bytes], end: float, times: list[float]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for path in paths:
+    for request in requests:
         begin = time.perf_counter()
         if begin > end:
             break
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+        writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"{path}: {head.decode()}")
+            raise RuntimeError(f"{request.decode()}: {head.decode()}")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
         times.append(time.perf_counter() - begin)
     writer.close()
 
 
-async def _load(port: int, make: Callable[[], str], seconds: float) -> list[float]:
-    # Making addresses must not be part of what is measured.
+async def _load(port: int, prefix: str, make: Callable[[], Asked], seconds: float) -> list[float]:
+    # Making requests must not be part of what is measured.
     random.seed(1)
-    paths = iter([make() for _ in range(20_000)])
+    requests = iter([make().http(prefix, port) for _ in range(20_000)])
     times: list[float] = []
     end = time.perf_counter() + seconds
-    await asyncio.gather(*(_connection(port, paths, end, times) for _ in range(_CONNECTIONS)))
+    await asyncio.gather(*(_connection(port, requests, end, times) for _ in range(_CONNECTIONS)))
     return times
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> float:
-    begin = time.perf_counter()
+def _await(port: int, prefix: str, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            _get(port, f"{prefix}/collections?limit=1")
         except OSError:
             time.sleep(0.05)
         else:
-            return time.perf_counter() - begin
+            return
     raise RuntimeError("the server ended")
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+@contextlib.contextmanager
+def _database(given: str) -> Iterator[str]:
+    """Address of the database that is given, or of a server made for the purpose; empty where there is none."""
+    from tests.postgres import _programs, postgres
+
+    if given or _programs() is None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, postgres(Path(folder)) as address:
+        yield address
+
+
+def _servers(root: Path, address: str, peer: str) -> list[Server]:
+    own = [sys.executable, "-m", "benchmarks.stac_api", "--serve", str(root)]
+    servers = [Server("embedded index", [*own, ""], {}, "/stac")]
+    if address:
+        servers.append(Server("pgstac", [*own, address], {}, "/stac"))
+    if address and peer:
+        parts = urlsplit(address)
+        environment = {
+            "PGHOST": parts.hostname or "", "PGPORT": str(parts.port or 5432), "PGUSER": parts.username or "",
+            "PGPASSWORD": parts.password or "", "PGDATABASE": parts.path.strip("/"),
+        }  # fmt: skip
+        servers.append(Server("stac-fastapi-pgstac", [peer, "-c", _PEER], environment, ""))
+    return servers
 
 
 def main() -> None:
@@ -203,34 +203,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--serve", nargs=2, metavar=("STORE", "PORT"), help=argparse.SUPPRESS)
+    parser.add_argument("--database", default="", metavar="ADDRESS")
+    installed = importlib.util.find_spec("stac_fastapi.pgstac") is not None
+    parser.add_argument("--peer", default=sys.executable if installed else "", metavar="PYTHON")
+    parser.add_argument("--serve", nargs=3, metavar=("STORE", "ADDRESS", "PORT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(Path(options.serve[0]), int(options.serve[1]))
+        serve(Path(options.serve[0]), int(options.serve[2]), options.serve[1])
         return
-    with tempfile.TemporaryDirectory() as folder:
-        root, port = Path(folder), _free_port()
+    with tempfile.TemporaryDirectory() as folder, _database(options.database) as address:
+        root = Path(folder)
         write_catalog(root, options.items)
-        command = [sys.executable, __file__, "--serve", folder, str(port)]
-        process = subprocess.Popen(command, env=os.environ)
-        try:
-            print(f"{options.items} items; indexed and served after {_await(port, process):.1f} s")
-            size = (root / "index.sqlite").stat().st_size + (root / "index.sqlite-wal").stat().st_size
-            print(f"index {size / 1e6:.0f} MB", flush=True)
-            cases = {
-                "bbox": by_box,
-                "collection, time, bbox": by_collection_time_box,
-                "CQL2": by_cql2,
-                "CQL2 with functions": by_cql2_functions,
-                "item": lambda: single_item(options.items),
-            }
-            for name, make in cases.items():
-                times = sorted(asyncio.run(_load(port, make, options.seconds)))
-                rate, slowest = len(times) / options.seconds, 1000 * times[int(0.99 * len(times))]
-                print(f"  {name:24}{rate:8.0f} requests/s{slowest:10.1f} ms (99 %)", flush=True)
-        finally:
-            process.terminate()
-            process.wait()
+        servers = _servers(root, address, options.peer)
+        found = {server.name: measured(server, options.items, options.seconds) for server in servers}
+        print(f"embedded index of {options.items} items: {(root / INDEX_FILE).stat().st_size / 1e6:.0f} MB")
+        first, *peers = found
+        for peer in peers:
+            ratios = ", ".join(f"{name} {rate / found[peer][name]:.1f}" for name, rate in found[first].items())
+            print(f"times {peer}: {ratios}")
+        items = options.items
+        for server in servers[:2]:
+            items = follow(server, root, items)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 if __name__ == "__main__":

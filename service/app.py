@@ -82,9 +82,9 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.add_middleware(SafeHeaders, frame_ancestors=settings.frame_ancestors, hsts_seconds=settings.hsts_seconds)
     # Added last, it stands outermost: what the others refuse is counted and logged, too.
     app.add_middleware(Observed)
-    app.include_router(health_router(store, settings))
     app.include_router(metrics_router(store, settings))
     backend = search_backend(store.root, settings)
+    app.include_router(health_router(store, backend, settings))
     add_stac_api(
         app,
         backend,

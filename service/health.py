@@ -12,6 +12,7 @@ from cup4soil import __version__
 from cup4soil.errors import Cup4soilError, StoreError
 from processors.jobs.queue import Backlog, Queue
 from service.settings import ServiceSettings
+from stac_catalog.search_backend import SearchBackend
 from stac_catalog.store import Store
 
 _MIB = 2**20
@@ -19,14 +20,14 @@ _MIB = 2**20
 _STALLED_S = 120.0
 
 
-def health_router(store: Store, settings: ServiceSettings) -> APIRouter:
+def health_router(store: Store, backend: SearchBackend, settings: ServiceSettings) -> APIRouter:
     """``/health`` for people, ``/health/live`` and ``/health/ready`` for whoever restarts or routes."""
     router = APIRouter(tags=["operation"])
     queue = Queue(store.root, settings)
 
     @router.get("/health", summary="Whether the service is well")
     def health() -> JSONResponse:
-        checks = _checks(store, queue, settings)
+        checks = _checks(store, backend, queue, settings)
         products = store.counts() if checks["store"] == "ok" else {}
         body = {"status": _status(checks), "version": __version__, "products": products, "checks": checks}
         return JSONResponse(body)
@@ -37,7 +38,7 @@ def health_router(store: Store, settings: ServiceSettings) -> APIRouter:
 
     @router.get("/health/ready", summary="Whether requests can be answered")
     def ready() -> JSONResponse:
-        checks = _checks(store, queue, settings)
+        checks = _checks(store, backend, queue, settings)
         status = _status(checks)
         code = HTTPStatus.SERVICE_UNAVAILABLE if status == "failing" else HTTPStatus.OK
         return JSONResponse({"status": status, "checks": checks}, code.value)
@@ -45,17 +46,18 @@ def health_router(store: Store, settings: ServiceSettings) -> APIRouter:
     return router
 
 
-def _checks(store: Store, queue: Queue, settings: ServiceSettings) -> dict[str, str]:
+def _checks(store: Store, backend: SearchBackend, queue: Queue, settings: ServiceSettings) -> dict[str, str]:
     """What was looked at: ``ok``, or what is wrong; ``worker`` and ``disk`` do not keep pages from being answered."""
     return {
         "store": _outcome(lambda: _store(store)),
+        "search": _outcome(backend.titles),
         "queue": _outcome(lambda: _taken(queue.backlog())),
         "disk": _outcome(lambda: _room(store, settings.least_free_mib)),
     }
 
 
 def _status(checks: dict[str, str]) -> str:
-    if checks["store"] != "ok":
+    if checks["store"] != "ok" or checks["search"] != "ok":
         return "failing"
     return "ok" if all(each == "ok" for each in checks.values()) else "degraded"
 

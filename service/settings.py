@@ -4,7 +4,7 @@ import ipaddress
 import re
 from typing import Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from processors.coverage_settings import CoverageSettings
 from processors.edr_settings import EdrSettings
@@ -57,6 +57,11 @@ class ServiceSettings(JobSettings, CoverageSettings, EdrSettings, FeatureSetting
     )
     asset_mib: int = Field(default=1024, ge=1, description="Most that the files of one such request may have (MiB).")
     search_items: int = Field(default=1000, ge=1, description="Most items on one page of the STAC API.")
+    search_database: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL with PostGIS for searches (pgstac), postgresql://user@host/name;"
+        " a file in the store without it.",
+    )
     search_seconds: float = Field(default=10.0, gt=0, description="Longest time one search may take (s).")
     request_kib: int = Field(default=4096, ge=1, description="Largest body of any request (KiB).")
     trust_proxy: bool = Field(

@@ -1,5 +1,6 @@
 """The STAC API: stac-fastapi's routes over a search backend; with :class:`Writing`, products can be changed."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -45,11 +46,13 @@ from stac_catalog.api_transactions import Transactions
 from stac_catalog.catalogs import CATALOG_ID
 from stac_catalog.deliveries import Deliveries
 from stac_catalog.registrar import Registrar
-from stac_catalog.search_backend import SearchBackend
+from stac_catalog.search_backend import SearchBackend, Unreachable
 from stac_catalog.search_documents import compact
 from stac_catalog.store import Store
 
 _BODIES: Final = {"/search": SEARCH_NAMES, "/collections": COLLECTIONS_NAMES}
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +98,12 @@ def add_stac_api(
     Handlers, middleware and state of ``app`` are left as they are.
 
     Raises:
-        StoreError: when the catalog is damaged or the backend cannot be used.
+        StoreError: when the catalog is damaged or the backend cannot be used; not when its server is away for a while.
     """
-    backend.sync()
+    try:
+        backend.sync()
+    except Unreachable as error:
+        _LOG.warning("searches are answered with 503 until it is back: %s", error)
     service = Service(backend, Addresses(prefix, public_url, trust_forwarded=trust_forwarded), most_items)
     transactions = [] if writing is None else [writing.extension(service)]
     app.include_router(_router(service, settings, prefix, transactions))

@@ -6,34 +6,25 @@ changed, by whichever process, the index follows before it answers, and an index
 
 import sqlite3
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from cup4soil.errors import StoreError, writing
-from stac_catalog.catalogs import CATALOG_FILE
-from stac_catalog.files import locked, signature
 from stac_catalog.search_aggregation import Aggregated, Aggregation
-from stac_catalog.search_backend import Page, PropertySummary
+from stac_catalog.search_backend import PAGE_BYTES, SAMPLE_VALUES, Page, PropertySummary
 from stac_catalog.search_database import Connection, Database
-from stac_catalog.search_paging import encode_token
-from stac_catalog.search_query import Query, identity
+from stac_catalog.search_paging import Counts, encode_token
+from stac_catalog.search_query import Query, allowed
 from stac_catalog.search_rows import Rows
 from stac_catalog.search_sql import count_statement, page_statement
 from stac_catalog.search_sql_aggregation import aggregated, aggregation_statement
-from stac_catalog.search_sync import Synchronisation
+from stac_catalog.search_sync import Known, Watched
 from stac_catalog.search_values import Kind
 from stac_catalog.visibility import HIDDEN, is_hidden, visible
 
 INDEX_FILE: Final = "index.sqlite"
-_CATALOG = "catalog"
-_LOCK = ".lock"
 _TITLES = "SELECT id, title FROM collections ORDER BY id"
-_COUNTS = 256
-_PAGE_BYTES = 16_000_000
-_SAMPLE_VALUES = 20
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -48,19 +39,16 @@ class SearchIndex:
     instant = True
 
     def __init__(self, path: Path, *, folders: tuple[str, ...] = ("demo",), seconds: float = 10.0) -> None:
-        self._root = path.parent
-        self._catalog = path.parent / _CATALOG
-        self._catalog_file = self._catalog / CATALOG_FILE
-        self._folders = {name: path.parent / name for name in folders}
+        self._watched = Watched(path.parent, folders)
         self._seconds = seconds
         self._database = Database(path)
         self._mutex = threading.Lock()
         self._seen: tuple[str, int] | None = None
-        self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._counts = Counts()
 
     def is_current(self) -> bool:
         """True when the index was in step with the catalog a moment ago. Takes microseconds."""
-        return self._seen == (self._signature(), self._database.inode())
+        return self._seen == (self._watched.state(), self._database.inode())
 
     def sync(self) -> None:
         """Bring the index in step with the catalog.
@@ -70,7 +58,7 @@ class SearchIndex:
         """
         if self.is_current():
             return
-        with self._mutex, writing(self._root), locked(self._root / _LOCK):
+        with self._mutex, writing(self._watched.root), self._watched.unchanging():
             if self.is_current():
                 return
             try:
@@ -90,8 +78,8 @@ class SearchIndex:
             LimitExceeded: when it takes too long.
             StoreError: as :meth:`sync`.
         """
-        allowed = _allowed(query)
-        return self._answered(lambda connection: self._page(connection, allowed))
+        asked = allowed(query)
+        return self._answered(lambda connection: self._page(connection, asked))
 
     def aggregate(self, query: Query, wanted: Sequence[Aggregation]) -> list[Aggregated]:
         """What is asked about the items that fit, on whatever page.
@@ -100,8 +88,8 @@ class SearchIndex:
             LimitExceeded: when it takes too long.
             StoreError: as :meth:`sync`.
         """
-        allowed = _allowed(query)
-        return self._answered(lambda connection: [self._aggregated(connection, allowed, each) for each in wanted])
+        asked = allowed(query)
+        return self._answered(lambda connection: [self._aggregated(connection, asked, each) for each in wanted])
 
     def names(self, collection: str) -> list[str]:
         """Ids of a collection's items in alphabetical order. Raises as :meth:`sync`."""
@@ -158,28 +146,27 @@ class SearchIndex:
         raise AssertionError  # the second round returns or raises
 
     def _make_anew(self) -> None:
-        with self._mutex, writing(self._root), locked(self._root / _LOCK):
+        with self._mutex, writing(self._watched.root), self._watched.unchanging():
             self._seen = None
             self._database.close()
             self._database.reset()
 
     def _sync(self) -> None:
         """Within the store's lock, which keeps the catalog as it is."""
-        state = self._signature()
+        state = self._watched.state()
         with self._database.connection() as connection:
             db = connection.db
-            row = db.execute("SELECT signature FROM state").fetchone()
+            row = db.execute("SELECT signature, mark FROM state").fetchone()
             if row is None or row[0] != state:
                 db.execute("BEGIN IMMEDIATE")
-                other_folders = row is None or _folders(row[0]) != _folders(state)
-                self._take_in(db, everything=other_folders)
-                db.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (state,))
+                now = self._take_in(db, None if row is None else Known(*row))
+                db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", now)
                 db.execute("COMMIT")
             self._seen = (state, self._database.inode())
 
-    def _take_in(self, db: sqlite3.Connection, *, everything: bool) -> None:
-        """What is new in the catalog, within a transaction."""
-        Synchronisation(Rows(db), self._catalog, self._served()).run(everything=everything)
+    def _take_in(self, db: sqlite3.Connection, known: Known | None) -> Known:
+        """What is new in the catalog since what is ``known``, within a transaction; what is known then."""
+        return self._watched.follow(Rows(db), known)
 
     def _page(self, connection: Connection, query: Query) -> Page:
         statement = page_statement(query)
@@ -190,7 +177,7 @@ class SearchIndex:
             for number, *_ in rows[: query.limit]:
                 (text,) = db.execute("SELECT text FROM documents WHERE n = ?", (number,)).fetchone()
                 size += len(text)
-                if texts and size > _PAGE_BYTES:
+                if texts and size > PAGE_BYTES:
                     break
                 texts.append(text)
         more = len(texts) < len(rows)
@@ -201,33 +188,17 @@ class SearchIndex:
     def _matched(self, connection: Connection, query: Query) -> int | None:
         if query.filter is not None or query.terms:
             return None
+        return self._counts.of(query, self._seen[0] if self._seen else "", lambda: self._count(connection, query))
+
+    def _count(self, connection: Connection, query: Query) -> int:
         statement = count_statement(query)
-        key = (identity(query), self._seen[0] if self._seen else "")
-        matched = self._counts.get(key)
-        if matched is None:
-            with connection.search(statement.probes, self._seconds) as db:
-                matched = int(db.execute(statement.sql, statement.parameters).fetchone()[0])
-            with self._mutex:
-                self._counts[key] = matched
-                while len(self._counts) > _COUNTS:
-                    self._counts.popitem(last=False)
-        return matched
+        with connection.search(statement.probes, self._seconds) as db:
+            return int(db.execute(statement.sql, statement.parameters).fetchone()[0])
 
     def _aggregated(self, connection: Connection, query: Query, wanted: Aggregation) -> Aggregated:
         asked = aggregation_statement(query, wanted)
         with connection.search(asked.probes, self._seconds) as db:
             return aggregated(db.execute(asked.sql, asked.parameters).fetchall(), wanted)
-
-    def _signature(self) -> str:
-        return f"{signature(self._catalog_file)}|{','.join(self._served())}"
-
-    def _served(self) -> list[str]:
-        return [name for name, folder in self._folders.items() if folder.is_dir()]
-
-
-def _allowed(query: Query) -> Query:
-    hidden = tuple(sorted(HIDDEN.get()))
-    return replace(query, without=hidden) if hidden else query
 
 
 def _visible(texts: dict[str, str]) -> dict[str, str]:
@@ -251,19 +222,15 @@ def _properties(db: sqlite3.Connection, collection: str | None) -> dict[str, Pro
 
 def _values(db: sqlite3.Connection, name: str, kinds: dict[Kind, int]) -> tuple[str, ...] | None:
     """The strings of a property of the whole store, where it has nothing else and few of them."""
-    if set(kinds) != {"s"} or kinds["s"] > _SAMPLE_VALUES:
+    if set(kinds) != {"s"} or kinds["s"] > SAMPLE_VALUES:
         return None
     sql = "SELECT DISTINCT value FROM facts WHERE name = ? AND kind = 's' ORDER BY value LIMIT ?"
-    return tuple(value for (value,) in db.execute(sql, (name, _SAMPLE_VALUES + 1)))
+    return tuple(value for (value,) in db.execute(sql, (name, SAMPLE_VALUES + 1)))
 
 
 def _first(connection: Connection, sql: str, *parameters: str) -> str | None:
     row = connection.db.execute(sql, parameters).fetchone()
     return None if row is None else str(row[0])
-
-
-def _folders(state: str) -> str:
-    return state.partition("|")[2]
 
 
 def _damaged(error: sqlite3.DatabaseError) -> bool:

@@ -6,11 +6,15 @@ made anew at any time. All backends pass one contract (``tests/catalog/test_sear
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from cup4soil.errors import StoreError
 from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_query import Query
 from stac_catalog.search_values import Kind
+
+PAGE_BYTES: Final = 16_000_000  # a page may be shorter than asked for, but is no larger than this, or a single item
+SAMPLE_VALUES: Final = 20  # a property with more strings has none of them told
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,10 @@ class PropertySummary:
 
     kinds: frozenset[Kind]
     values: tuple[str, ...] | None
+
+
+class Unreachable(StoreError):
+    """The server of a backend cannot be reached, or has lost what it knew: it may be well again later."""
 
 
 class SearchBackend(Protocol):

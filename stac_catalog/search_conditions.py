@@ -4,12 +4,13 @@ How a database says the parts is its :class:`Dialect`. They are joined without N
 selects nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from shapely.geometry.base import BaseGeometry
 
+from stac_catalog.search_probes import Probe
 from stac_catalog.search_values import Kind
 
 # What is no property but a column of the items. An item with a period counts by its beginning.
@@ -20,14 +21,6 @@ COLUMNS: Final[dict[str, tuple[str, Kind]]] = {
 }
 
 type Value = str | int | float
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A test of one item that SQL cannot do; ``name`` tells it from others."""
-
-    name: str
-    test: Callable[[bytes | str], bool]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from cup4soil.errors import LimitExceeded, StoreError, writing
-from stac_catalog.search_conditions import Probe
+from stac_catalog.search_probes import Probe
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _BUSY_SECONDS: Final = 30.0
 _CHECK_EVERY: Final = 20_000  # steps of SQLite's machine between two looks at the clock
 _IDLE: Final = 8
 _CACHE_KIB: Final = 32_768  # of pages, for each connection in use
 _TABLES: Final = """
-CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), signature TEXT NOT NULL);
+CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), signature TEXT NOT NULL, mark TEXT NOT NULL);
 CREATE TABLE collections (id TEXT PRIMARY KEY, signature TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE items (
     n INTEGER PRIMARY KEY, collection TEXT NOT NULL, id TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL,

@@ -1,9 +1,8 @@
 """What filters are made of in the embedded index: facts, an R-tree, and probes where SQL does not suffice."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from stac_catalog.search_conditions import (
@@ -11,25 +10,15 @@ from stac_catalog.search_conditions import (
     COLUMNS,
     NEVER,
     Condition,
-    Probe,
     Value,
     all_of,
     any_of,
 )
+from stac_catalog.search_probes import Probe, relation_probe
 from stac_catalog.search_values import Box, Kind
 
 # Tails of conditions that few items meet, as a rule: all that do are listed first.
 _SELECTIVE: Final = ("=", "IN", "BETWEEN")
-_RELATIONS: Final[dict[str, Callable[[BaseGeometry, BaseGeometry], Any]]] = {
-    "s_contains": shapely.contains,
-    "s_crosses": shapely.crosses,
-    "s_disjoint": shapely.disjoint,
-    "s_equals": shapely.equals,
-    "s_intersects": shapely.intersects,
-    "s_overlaps": shapely.overlaps,
-    "s_touches": shapely.touches,
-    "s_within": shapely.within,
-}
 
 
 class Facts:
@@ -64,12 +53,7 @@ class Facts:
 
     def relation(self, operator: str, geometry: BaseGeometry, *, swapped: bool, wanted: bool) -> Condition:
         """See :class:`stac_catalog.search_conditions.Dialect`."""
-        test = _RELATIONS[operator]
-
-        def holds(shape: BaseGeometry) -> bool:
-            return bool(test(geometry, shape) if swapped else test(shape, geometry)) == wanted
-
-        exact = _on_shape(f"{operator} {swapped} {wanted}", holds, geometry)
+        exact = _on_shape(relation_probe(operator, geometry, swapped=swapped, wanted=wanted))
         # All but one of the relations, when true, have a point in common.
         touching = wanted != (operator == "s_disjoint")
         return all_of([_near(Box(*geometry.bounds)), exact]) if touching else exact
@@ -98,8 +82,8 @@ def meeting(geometry: BaseGeometry) -> Condition:
 
 
 def _meeting(geometry: BaseGeometry) -> Condition:
-    shapely.prepare(geometry)
-    return _on_shape("intersects", lambda shape: bool(shapely.intersects(geometry, shape)), geometry)
+    # Swapped, so that the geometry which is prepared comes first.
+    return _on_shape(relation_probe("s_intersects", geometry, swapped=True))
 
 
 def _near(box: Box) -> Condition:
@@ -109,9 +93,7 @@ def _near(box: Box) -> Condition:
     return Condition(f"i.n IN (SELECT id >> 1 FROM boxes WHERE {where})", values)  # noqa: S608
 
 
-def _on_shape(name: str, test: Callable[[BaseGeometry], bool], geometry: BaseGeometry) -> Condition:
-    """True for items whose geometry passes ``test``, a relation to ``geometry``."""
-    probe = Probe(f"{name} {geometry.wkb_hex}", lambda wkb: test(shapely.from_wkb(wkb)))
+def _on_shape(probe: Probe) -> Condition:
     return Condition("probe(?, (SELECT shape FROM documents WHERE n = i.n))", (probe,))
 
 

@@ -15,8 +15,9 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput
-from stac_catalog.search_conditions import ALWAYS, NEVER, Condition, Dialect, Probe, all_of, any_of
+from stac_catalog.search_conditions import ALWAYS, NEVER, Condition, Dialect, all_of, any_of
 from stac_catalog.search_facts import Facts
+from stac_catalog.search_probes import Probe
 from stac_catalog.search_query import Filter
 from stac_catalog.search_time import RELATIONS, as_time, comparison_with_time, is_time, temporal
 from stac_catalog.search_values import Kind, check_geometry, parse_bbox, read_geometry, shown

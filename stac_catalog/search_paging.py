@@ -3,7 +3,9 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +16,7 @@ from stac_catalog.search_query import Query, identity
 type Key = tuple[Value, ...]
 
 _MOST_TOKEN: Final = 4000
+_MOST_COUNTS: Final = 256
 _BAD_TOKEN: Final = ("token is not one of this search", "follow the link to the next page")
 
 
@@ -23,6 +26,26 @@ class Term:
 
     sql: str
     descending: bool = False
+
+
+class Counts:
+    """How many items the latest queries found, for many threads."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._known: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def of(self, query: Query, state: str, count: Callable[[], int]) -> int:
+        """What ``count`` finds, or found when it was asked the same in this state of the catalog."""
+        key = (identity(query), state)
+        known = self._known.get(key)
+        if known is None:
+            known = count()
+            with self._mutex:
+                self._known[key] = known
+                while len(self._known) > _MOST_COUNTS:
+                    self._known.popitem(last=False)
+        return known
 
 
 def order(terms: Sequence[Term]) -> str:

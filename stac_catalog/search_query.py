@@ -4,13 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput
 from stac_catalog.search_values import Box, Period, parse_instant, read_geometry, shown
+from stac_catalog.visibility import HIDDEN
 
 DEFAULT_LIMIT: Final = 10
 MOST_VALUES: Final = 1000
@@ -50,6 +51,12 @@ class Query:
     sort: tuple[SortField, ...] = ()
     limit: int = DEFAULT_LIMIT
     token: str | None = None
+
+
+def allowed(query: Query) -> Query:
+    """The query without the collections that the present request may not see."""
+    hidden = tuple(sorted(HIDDEN.get()))
+    return replace(query, without=hidden) if hidden else query
 
 
 def identity(query: Query) -> str:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from stac_catalog.search_conditions import ALWAYS, COLUMNS, Condition, Probe, Value, all_of, any_of, one_of
+from stac_catalog.search_conditions import ALWAYS, COLUMNS, Condition, Value, all_of, any_of, one_of
 from stac_catalog.search_facts import Facts, meeting, touching
 from stac_catalog.search_filter import condition_of
 from stac_catalog.search_paging import Term, after, decode_token, order
+from stac_catalog.search_probes import Probe
 from stac_catalog.search_query import Query, SortField
 from stac_catalog.search_text import probe_of
 

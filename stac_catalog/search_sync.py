@@ -1,23 +1,27 @@
 """Bringing a search backend up to the state of the static catalog, which is the truth."""
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import shapely
 
 from cup4soil.errors import InvalidInput, StoreError
 from stac_catalog.catalogs import CATALOG_FILE, COLLECTION_FILE
-from stac_catalog.files import signature
-from stac_catalog.listing import listed_items
+from stac_catalog.files import locked, signature
+from stac_catalog.ledger import Change, Ledger
+from stac_catalog.listing import listed_collections, listed_items, read_document
 from stac_catalog.search_documents import Document, collection_document, item_document
 from stac_catalog.search_time import TIMES
 from stac_catalog.search_values import Kind, parse_instant
 
+_CATALOG: Final = "catalog"
+_LOCK: Final = ".lock"
 _HINT: Final = "run cup4soil catalog build"
-_DEPTH: Final = 2  # of the objects among the properties whose members are facts of their own
 
 type Fact = tuple[str, Kind, str | int | float]
 
@@ -73,6 +77,51 @@ class Sink(Protocol):
         ...
 
 
+class Known(NamedTuple):
+    """What a backend repeats: the catalog in this state, at this mark of the store's ledger."""
+
+    state: str
+    mark: str
+
+
+class Watched:
+    """The catalog of the store in ``root``, as a backend watches it, with the ``folders`` beside it that are served."""
+
+    def __init__(self, root: Path, folders: tuple[str, ...]) -> None:
+        self.root = root
+        self.folder = root / _CATALOG
+        self._file = self.folder / CATALOG_FILE
+        self._folders = {name: root / name for name in folders}
+
+    def state(self) -> str:
+        """What changes with the catalog, and with the folders that are there. Takes microseconds."""
+        return f"{signature(self._file)}|{','.join(self._served())}"
+
+    def unchanging(self) -> AbstractContextManager[None]:
+        """Keeps the catalog as it is, waiting for who changes it."""
+        return locked(self.root / _LOCK)
+
+    def follow(self, sink: Sink, known: Known | None) -> Known:
+        """Bring the sink, which repeats what is ``known`` (None when it is empty), up to the present.
+
+        Within :meth:`unchanging`.
+
+        Raises:
+            StoreError: when a file of the catalog is damaged.
+        """
+        ledger = Ledger(self.root)
+        now = Known(self.state(), ledger.mark())
+        folders = self._served()
+        other_folders = known is None or known.state.partition("|")[2] != ",".join(folders)
+        # The ledger says what has changed; without it every item is looked at.
+        changes = ledger.changes(known.mark) if known is not None and known.mark else None
+        Synchronisation(sink, self.folder, folders).run(everything=other_folders, changes=changes)
+        return now
+
+    def _served(self) -> list[str]:
+        return [name for name, folder in self._folders.items() if folder.is_dir()]
+
+
 class Synchronisation:
     """One run, within one transaction of the sink, while nobody writes to the catalog."""
 
@@ -81,36 +130,46 @@ class Synchronisation:
         self._catalog = catalog
         self._folders = folders
 
-    def run(self, *, everything: bool) -> None:
+    def run(self, *, everything: bool, changes: Iterable[Change] | None = None) -> None:
         """Take in what has come or changed, drop what has gone. With ``everything`` nothing is taken as unchanged.
+
+        ``changes`` are all that befell items since the sink was last in step; without them every item is looked at.
 
         Raises:
             StoreError: when a file of the catalog is damaged.
         """
         if everything:
             self._sink.clear()
+        changed = None if everything or changes is None else _by_collection(changes)
         known = self._sink.collections()
-        present = _targets(_read(self._catalog / CATALOG_FILE), "child")
+        present = listed_collections(self._catalog)
         for name in known.keys() - set(present):
             self._sink.remove_collection(name)
         for name in present:
             state = signature(self._catalog / name / COLLECTION_FILE)
             if known.get(name) != state:
-                self._collection(name, state)
+                document = read_document(self._catalog / name / COLLECTION_FILE)
+                self._sink.put_collection(name, state, collection_document(document, self._folders))
+                self._items(name, None if changed is None else changed[name])
 
-    def _collection(self, name: str, state: str) -> None:
-        document = _read(self._catalog / name / COLLECTION_FILE)
-        self._sink.put_collection(name, state, collection_document(document, self._folders))
-        known = self._sink.items(name)
-        present = {item: signature(self._path(name, item)) for item in listed_items(self._catalog, name)}
-        changed = {item: state for item, state in present.items() if known.get(item) != state}
-        self._sink.remove_items(name, [item for item in known if item not in present or item in changed])
-        self._sink.put_items(self._entries(name, changed))
+    def _items(self, collection: str, changed: Mapping[str, bool] | None) -> None:
+        """Follow the items of a collection: those that ``changed`` (true where one is gone), or all."""
+        if changed is not None:
+            states = {item: signature(self._path(collection, item)) for item, gone in changed.items() if not gone}
+            self._sink.remove_items(collection, changed.keys())
+        else:
+            known = self._sink.items(collection)
+            present = {
+                item: signature(self._path(collection, item)) for item in listed_items(self._catalog, collection)
+            }
+            states = {item: state for item, state in present.items() if known.get(item) != state}
+            self._sink.remove_items(collection, [item for item in known if item not in present or item in states])
+        self._sink.put_items(self._entries(collection, states))
 
     def _entries(self, collection: str, states: Mapping[str, str]) -> Iterator[Entry]:
         for name, state in states.items():
             path = self._path(collection, name)
-            item = _read(path)
+            item = read_document(path)
             try:
                 yield _entry(collection, name, state, item, self._folders)
             except (LookupError, TypeError, ValueError, AttributeError, InvalidInput) as error:
@@ -118,6 +177,14 @@ class Synchronisation:
 
     def _path(self, collection: str, item: str) -> Path:
         return self._catalog / collection / item / f"{item}.json"
+
+
+def _by_collection(changes: Iterable[Change]) -> defaultdict[str, dict[str, bool]]:
+    """Of each collection the items that changed, and whether they are gone."""
+    found: defaultdict[str, dict[str, bool]] = defaultdict(dict)
+    for change in changes:
+        found[change.collection][change.id] = change.deleted
+    return found
 
 
 def _entry(collection: str, name: str, state: str, item: Mapping[str, Any], folders: Collection[str]) -> Entry:
@@ -138,13 +205,12 @@ def _entry(collection: str, name: str, state: str, item: Mapping[str, Any], fold
     )
 
 
-def facts_of(properties: Mapping[str, Any], prefix: str = "", depth: int = _DEPTH) -> Iterator[Fact]:
+def facts_of(properties: Mapping[str, Any]) -> Iterator[Fact]:
     """What items may be selected by: name, kind and value of each property that is not null.
 
-    Members of objects are named with a dot between; of lists and deep objects only their presence is known.
+    Of lists, and of objects in objects, only their presence is known.
     """
-    for key, value in properties.items():
-        name = f"{prefix}{key}"
+    for name, value in _with_members(properties).items():
         if isinstance(value, bool | int | float):
             yield name, "b" if isinstance(value, bool) else "n", value
         elif isinstance(value, str):
@@ -153,23 +219,12 @@ def facts_of(properties: Mapping[str, Any], prefix: str = "", depth: int = _DEPT
                 yield name, "t", parse_instant(value)
         elif value is not None:
             yield name, "j", ""
-            if isinstance(value, Mapping) and depth > 1:
-                yield from facts_of(value, f"{name}.", depth - 1)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}", _HINT) from error
-    if not isinstance(document, dict):
-        raise StoreError(f"{path} is no STAC document", _HINT)
-    return document
-
-
-def _targets(document: Mapping[str, Any], rel: str) -> list[str]:
-    """Names of the folders to which a catalog's links of this relation lead."""
-    try:
-        return [Path(link["href"]).parent.name for link in document["links"] if link["rel"] == rel]
-    except (LookupError, TypeError) as error:
-        raise StoreError(f"the catalog's {document.get('id')} is damaged: {error}", _HINT) from error
+def _with_members(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties and, named with a dot between, the members of those that are objects."""
+    values = dict(properties)
+    for name in sorted((name for name, value in properties.items() if isinstance(value, Mapping)), key=len):
+        for member, value in properties[name].items():
+            values.setdefault(f"{name}.{member}", value)
+    return values

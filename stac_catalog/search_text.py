@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cup4soil.errors import InvalidInput
-from stac_catalog.search_conditions import Probe
+from stac_catalog.search_probes import Probe
 
 _MOST_TERMS: Final = 20
 _SEARCHED: Final = ("title", "description", "keywords", "cup4soil:property", "cup4soil:kind")

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
 import shapely
@@ -126,6 +126,14 @@ def parse_instant(text: str) -> int:
     whole = since.days * 86400 + since.seconds + leap
     shift = 0 if sign is None else int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60)
     return (whole - shift) * SECOND + int((fraction or "0")[:6].ljust(6, "0"))
+
+
+def instant_text(microseconds: int) -> str:
+    """A date-time of RFC 3339 from microseconds since 1970; what no calendar has is the nearest that one has."""
+    try:
+        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat()
+    except OverflowError:
+        return (datetime.max if microseconds > 0 else datetime.min).replace(tzinfo=UTC).isoformat()
 
 
 def shown(value: object) -> str:

@@ -21,7 +21,7 @@ from stac_catalog.files import signature
 from stac_catalog.search import SearchIndex
 from stac_catalog.search_documents import compact
 from stac_catalog.search_rows import Rows
-from stac_catalog.search_sync import Entry, facts_of
+from stac_catalog.search_sync import Entry, Known, facts_of
 from stac_catalog.search_time import FAR
 from stac_catalog.search_values import parse_instant
 from stac_catalog.visibility import is_hidden
@@ -87,19 +87,20 @@ class SiteIndex(SearchIndex):
         start, end = (None if abs(each) == FAR else each for each in row[5:])
         return SitesExtent(row[0], row[1:5], start, end)
 
-    def _take_in(self, db: sqlite3.Connection, *, everything: bool) -> None:
-        rows, folder = Rows(db), self._catalog / SITES
+    def _take_in(self, db: sqlite3.Connection, known: Known | None) -> Known:
+        rows, folder, now = Rows(db), self._watched.folder / SITES, self._watched.state()
         present = {path.parent.name: signature(path) for path in sorted(folder.glob(f"[!.]*/{SITES_FILE}"))}
-        known = rows.collections()
+        states = rows.collections()
         # An observation may be known through several products: what goes may have hidden another.
-        if everything or any(present.get(name) != state for name, state in known.items()):
+        if known is None or any(present.get(name) != state for name, state in states.items()):
             rows.clear()
-            known = {}
-        for name in present.keys() - known.keys():
+            states = {}
+        for name in present.keys() - states.keys():
             there = {collection: rows.items(collection).keys() for collection in (SITES, SAMPLES)}
             entries = _entries(folder / name / SITES_FILE)
             rows.put_items(each for (collection, id_), each in entries.items() if id_ not in there[collection])
             rows.put_collection(name, present[name], {})
+        return Known(now, mark="")
 
 
 def _entries(path: Path) -> dict[tuple[str, str], Entry]:

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from cup4soil.errors import InvalidInput
 from cup4soil.settings import Settings
 from processors.jobs.queue import Queue
 from service import health, logs
 from service.logs import JsonLines, Lines, request_id
 from service.settings import ServiceSettings
 from stac_catalog.store import Store
+from tests import postgis
 from tests.catalog.products import soil_map
 from tests.service.asking import Client, client_of
 
@@ -49,6 +51,43 @@ def test_alive_and_ready_differ(root, monkeypatch):
     assert str(root) not in answer.text
 
 
+def test_service_starts_and_says_so_while_the_search_database_is_away(root):
+    client = client_of(root, search_database="postgresql://reader:hush@127.0.0.1:1/search")
+    assert client.get("/health/live").status_code == 200
+    ready = client.get("/health/ready")
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["search"] == "cannot be used"
+    answer = client.get("/stac/search")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "hush" not in ready.text + answer.text
+    assert client.get("/catalog/catalog.json").status_code == 200
+
+
+@pytest.mark.parametrize("address", ["mysql://a/b", "nonsense", ""])
+def test_only_postgres_searches(root, address):
+    with pytest.raises(InvalidInput, match="CUP4SOIL_SEARCH_DATABASE is not PostgreSQL's"):
+        client_of(root, search_database=address)
+
+
+def test_search_database_serves_the_whole_api(root):
+    with postgis.new_database() as address:
+        embedded, client = client_of(root), client_of(root, search_database=address)
+        for path in (
+            "/stac", "/stac/collections", "/stac/search?limit=1", "/stac/collections/soc-0-20cm/items",
+            "/stac/queryables", "/stac/aggregate?aggregations=total_count", "/ogc/collections/products/items?f=json",
+            "/health/ready",
+        ):  # fmt: skip
+            mine, theirs = client.get(path), embedded.get(path)
+            assert mine.status_code == theirs.status_code == 200, path
+            assert _timeless(mine.json()) == _timeless(theirs.json()), path
+        client.app.state.close()
+
+
+def _timeless(document):
+    return {name: value for name, value in document.items() if name != "timeStamp"}
+
+
 def test_jobs_that_nobody_takes_are_told(root, monkeypatch):
     client = client_of(root)
     queue = Queue(root, ServiceSettings())
@@ -60,7 +99,7 @@ def test_jobs_that_nobody_takes_are_told(root, monkeypatch):
         assert told.status_code == 200
         assert told.json() == {
             "status": "degraded",
-            "checks": {"store": "ok", "queue": "jobs wait and no worker takes them", "disk": "ok"},
+            "checks": {"store": "ok", "search": "ok", "queue": "jobs wait and no worker takes them", "disk": "ok"},
         }
     finally:
         queue.dismiss(job.id)

@@ -1,0 +1,183 @@
+"""What a pgstac database answers, within one transaction."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import batched
+from typing import Any, Final
+
+import psycopg
+
+from cup4soil.errors import LimitExceeded
+from stac_catalog.pgstac_aggregation import aggregation_ask
+from stac_catalog.pgstac_properties import summaries
+from stac_catalog.pgstac_sql import ITEMS, Ask, rendered, sort_terms, where
+from stac_catalog.search_aggregation import Aggregated, Aggregation
+from stac_catalog.search_backend import PAGE_BYTES, Page, PropertySummary
+from stac_catalog.search_conditions import Condition, all_of
+from stac_catalog.search_paging import Term, after, decode_token, encode_token, order
+from stac_catalog.search_probes import Probe
+from stac_catalog.search_query import Query
+from stac_catalog.search_sql_aggregation import aggregated
+
+type _Name = tuple[str, str]  # of an item: its collection and its id
+type _Row = tuple[Any, ...]
+
+_TEXTS_AT_ONCE: Final = 100
+_FEWEST: Final = 100  # candidates that probes are asked about at once
+_MOST: Final = 4000
+_ANY: Final = Ask("TRUE", [])
+_NAMES: Final = "SELECT * FROM unnest(%s::text[], %s::text[])"
+_PROPERTIES: Final = "(i.properties || jsonb_build_object('id', i.name, 'collection', i.of))::text"
+
+
+class Answers:
+    """Asks the database over ``connection``; what takes longer than ``seconds`` in all is given up.
+
+    Raises, in every method:
+        LimitExceeded: when it takes longer.
+    """
+
+    def __init__(self, connection: psycopg.Connection, seconds: float) -> None:
+        self._db = connection
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def page(self, query: Query, matched: Callable[[], int]) -> Page:
+        """One page of the items that fit; ``matched`` counts them where that has to be asked.
+
+        Raises:
+            InvalidInput: when the query's token is not one of this query.
+        """
+        terms = sort_terms(query.sort)
+        rows = self._rows(query, terms, query.limit + 1)
+        texts = self._texts([(row[0], row[1]) for row in rows[: query.limit]])
+        more = len(texts) < len(rows)
+        token = encode_token(query, rows[len(texts) - 1][2:]) if more else None
+        if query.token is None and not more:
+            return Page(texts, None, len(texts))
+        counted = query.filter is None and not query.terms
+        return Page(texts, token, matched() if counted else None)
+
+    def count(self, query: Query) -> int:
+        """How many items fit."""
+        condition = self._settled(query)
+        ((count,),) = self._ask(f"SELECT count(*) FROM {ITEMS} WHERE {condition.sql}", condition.parameters)  # noqa: S608
+        return int(count)
+
+    def aggregated(self, query: Query, wanted: Sequence[Aggregation]) -> list[Aggregated]:
+        """What is asked about the items that fit."""
+        condition = self._settled(query)
+        asked = ((each, aggregation_ask(condition, each)) for each in wanted)
+        return [aggregated(self._ask(ask.sql, ask.parameters), each) for each, ask in asked]
+
+    def properties(self, query: Query) -> dict[str, PropertySummary]:
+        """The properties that the query's items can be selected by."""
+        return summaries(self._ask, self._settled(query), values=not query.without)
+
+    def names(self, collection: str) -> list[str]:
+        """Ids of a collection's items in alphabetical order."""
+        rows = self._ask(f"SELECT i.name FROM {ITEMS} WHERE i.of = %s ORDER BY i.id", [collection])  # noqa: S608
+        return [name for (name,) in rows]
+
+    def item(self, collection: str, name: str) -> str | None:
+        """An item as JSON text, None where there is none."""
+        return next(iter(self._texts([(collection, name)])), None)
+
+    def collections(self, member: str) -> dict[str, str]:
+        """``text`` or ``title`` of each collection, by id in alphabetical order."""
+        sql = 'SELECT id, private->>%s FROM pgstac.collections ORDER BY id COLLATE "C"'
+        return dict(self._ask(sql, [member]))
+
+    def _rows(self, query: Query, terms: list[Term], most: int) -> list[_Row]:
+        """Collection, id and sort key of the first items."""
+        condition = where(query)
+        key = None if query.token is None else decode_token(query.token, query, terms)
+        if not _probes(condition):
+            return self._candidates(condition, terms, key, most)
+        found: list[_Row] = []
+        size = max(_FEWEST, most)
+        while len(found) < most:
+            batch = self._candidates(condition, terms, key, size)
+            found += self._exact(condition, batch)
+            if len(batch) < size:
+                break
+            key, size = batch[-1][2:], min(2 * size, _MOST)
+        return found[:most]
+
+    def _candidates(self, condition: Condition, terms: list[Term], key: _Row | None, most: int) -> list[_Row]:
+        """The first items after ``key`` that fit as far as SQL can tell."""
+        parts = [condition] if key is None else [condition, after(terms, key)]
+        asked = rendered(all_of(parts), lambda _: _ANY)
+        columns = ", ".join(["i.of", "i.name", *(term.sql for term in terms)])
+        sql = f"SELECT {columns} FROM {ITEMS} WHERE {asked.sql} ORDER BY {order(terms)} LIMIT %s"  # noqa: S608
+        return self._ask(sql, [*asked.parameters, most])
+
+    def _exact(self, condition: Condition, rows: list[_Row]) -> list[_Row]:
+        """Those of some candidates that fit."""
+        names = [(row[0], row[1]) for row in rows]
+        accepted = {probe: self._accepted(probe, names) for probe in _probes(condition)}
+        asked = rendered(condition, lambda probe: _among(accepted[probe]))
+        sql = f"SELECT i.of, i.name FROM {ITEMS} WHERE (i.of, i.name) IN ({_NAMES}) AND {asked.sql}"  # noqa: S608
+        fitting = set(self._ask(sql, [*_columns(names), *asked.parameters]))
+        return [row for row in rows if (row[0], row[1]) in fitting]
+
+    def _settled(self, query: Query) -> Ask:
+        """The query's condition, for which the probes have been asked about all items that may fit."""
+        condition = where(query)
+        probes = _probes(condition)
+        names: list[_Name] = []
+        if probes:
+            asked = rendered(condition, lambda _: _ANY)
+            names = self._ask(f"SELECT i.of, i.name FROM {ITEMS} WHERE {asked.sql}", asked.parameters)  # noqa: S608
+        accepted = {probe: self._accepted(probe, names) for probe in probes}
+        return rendered(condition, lambda probe: _among(accepted[probe]))
+
+    def _accepted(self, probe: Probe, names: list[_Name]) -> list[_Name]:
+        """Those of some items that a probe accepts."""
+        of = _PROPERTIES if probe.of == "properties" else "ST_AsBinary(i.geometry)"
+        sql = f"SELECT i.of, i.name, {of} FROM {ITEMS} WHERE (i.of, i.name) IN ({_NAMES})"  # noqa: S608
+        found: list[_Name] = []
+        for some in batched(names, _MOST):
+            found += [(row[0], row[1]) for row in self._ask(sql, _columns(some)) if self._holds(probe, row[2])]
+        return found
+
+    def _holds(self, probe: Probe, value: bytes | str) -> bool:
+        self._check_time()
+        return probe.test(value)
+
+    def _texts(self, names: list[_Name]) -> tuple[str, ...]:
+        """Items as JSON text, as many of the first ones as a page may hold."""
+        texts: list[str] = []
+        size = 0
+        for text in self._all_texts(names):
+            size += len(text)
+            if texts and size > PAGE_BYTES:
+                break
+            texts.append(text)
+        return tuple(texts)
+
+    def _all_texts(self, names: list[_Name]) -> Iterator[str]:
+        sql = f"SELECT i.of, i.name, i.private->>'text' FROM {ITEMS} WHERE (i.of, i.name) IN ({_NAMES})"  # noqa: S608
+        for some in batched(names, _TEXTS_AT_ONCE):
+            texts = {(of, name): str(text) for of, name, text in self._ask(sql, _columns(some))}
+            yield from (texts[each] for each in some if each in texts)
+
+    def _ask(self, sql: str, parameters: list[Any]) -> list[_Row]:
+        self._check_time()
+        return self._db.execute(sql.encode(), parameters).fetchall()
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._end:
+            raise LimitExceeded(f"the search took longer than {self._seconds:g} s", "ask for less at a time")
+
+
+def _probes(condition: Condition) -> list[Probe]:
+    return [value for value in condition.parameters if isinstance(value, Probe)]
+
+
+def _among(names: list[_Name]) -> Ask:
+    return Ask(f"(i.of, i.name) IN ({_NAMES})", _columns(names))
+
+
+def _columns(names: Sequence[_Name]) -> list[Any]:
+    return [[of for of, _ in names], [name for _, name in names]]

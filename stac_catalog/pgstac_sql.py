@@ -1,0 +1,206 @@
+"""Queries on pgstac's items as SQL.
+
+pgstac's own function ``search`` orders text by the database's collation, takes a string for what it looks like and
+counts by estimates. These statements ask its tables for what every backend answers. What SQL cannot say is a probe, for
+which :func:`rendered` writes what its caller knows of it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from stac_catalog.search_conditions import ALWAYS, COLUMNS, NEVER, Condition, Value, all_of, any_of, one_of
+from stac_catalog.search_filter import condition_of
+from stac_catalog.search_paging import Term
+from stac_catalog.search_probes import Probe, relation_probe
+from stac_catalog.search_query import Query, SortField
+from stac_catalog.search_text import probe_of
+from stac_catalog.search_time import TIMES
+from stac_catalog.search_values import Box, Kind, instant_text
+
+
+def _microseconds(column: str) -> str:
+    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+
+
+# Items with the columns that conditions name; ``of`` and ``name`` are what ``collection`` and ``id`` are, with indexes.
+ITEMS: Final = f"""(
+    SELECT collection AS of, id AS name, collection COLLATE "C" AS collection, id COLLATE "C" AS id,
+        datetime AS since, end_datetime AS until,
+        {_microseconds("datetime")} AS start, {_microseconds("end_datetime")} AS "end",
+        geometry, content->'bbox' AS bbox, content->'properties' AS properties, private
+    FROM pgstac.items
+) AS i"""  # noqa: S608
+# Type in JSON of a kind of value, and what makes the value of it.
+_TYPED: Final[dict[Kind, tuple[str, str]]] = {
+    "n": ("number", "({})::numeric"),
+    "b": ("boolean", "({})::boolean"),
+    "s": ("string", """(({}) #>> '{{}}') COLLATE "C\""""),
+    "t": ("string", _microseconds("(({}) #>> '{{}}')::timestamptz")),
+}
+
+
+class Ask(NamedTuple):
+    """A statement for psycopg, with its parameters."""
+
+    sql: str
+    parameters: list[Any]
+
+
+class Documents:
+    """The dialect of pgstac's items, whose properties are JSON."""
+
+    def fact(self, name: str, kind: Kind, tail: str, parameters: tuple[Value, ...]) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        if name in COLUMNS:
+            column, of_kind = COLUMNS[name]
+            return Condition(f"{column} {tail}", parameters) if kind == of_kind else NEVER
+        value = _typed(name, kind)
+        return NEVER if value is None else Condition(f"({value.sql}) {tail}", (*value.parameters, *parameters))
+
+    def like(self, name: str, pattern: str, *, wanted: bool) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        # A backslash at the end stands for itself.
+        alone = (len(pattern) - len(pattern.rstrip("\\"))) % 2
+        return self.fact(name, "s", "LIKE ?" if wanted else "NOT LIKE ?", (pattern + "\\" * alone,))
+
+    def present(self, name: str, *, wanted: bool) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        if name in COLUMNS or name == "geometry":
+            return ALWAYS if wanted else NEVER
+        value = json_value(name)
+        sql = f"coalesce(jsonb_typeof({value.sql}), 'null') {'<>' if wanted else '='} 'null'"
+        return Condition(sql, value.parameters)
+
+    def evaluated(self, probe: Probe) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        return Condition("probe(?)", (probe,))
+
+    def relation(self, operator: str, geometry: BaseGeometry, *, swapped: bool, wanted: bool) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        if operator in ("s_intersects", "s_disjoint"):
+            return meeting(geometry, wanted=wanted == (operator == "s_intersects"))
+        # PostGIS refuses collections of geometries in the others.
+        exact = Condition("probe(?)", (relation_probe(operator, geometry, swapped=swapped, wanted=wanted),))
+        return all_of([_near(geometry), exact]) if wanted else exact
+
+    def period(self, name: str) -> tuple[Condition, Condition]:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        if name == "datetime":
+            return Condition("i.start"), Condition('i."end"')
+        value = _typed(name, "t") or Condition("NULL::bigint")
+        return value, value
+
+
+def where(query: Query) -> Condition:
+    """What the query's items have in common."""
+    parts = []
+    if query.collections:
+        parts.append(one_of("i.of", query.collections))
+    if query.without:
+        parts.append(one_of("i.of", query.without, wanted=False))
+    if query.ids:
+        parts.append(one_of("i.name", query.ids))
+    if query.period is not None:
+        start, end = query.period
+        if end is not None:
+            parts.append(Condition("i.since <= ?::timestamptz", (instant_text(end),)))
+        if start is not None:
+            parts.append(Condition("i.until >= ?::timestamptz", (instant_text(start),)))
+    if query.boxes:
+        parts.append(any_of(meeting(box.shape) for box in query.boxes))
+    if query.intersects is not None:
+        parts.append(meeting(query.intersects))
+    if query.filter is not None:
+        parts.append(condition_of(query.filter, Documents()))
+    if query.terms:
+        parts.append(Documents().evaluated(probe_of(query.terms)))
+    return all_of(parts)
+
+
+def meeting(geometry: BaseGeometry, *, wanted: bool = True) -> Condition:
+    """True for items whose geometry has a point in common with ``geometry``, or has none."""
+    sql = f"ST_Intersects(i.geometry, {_GEOMETRY})"
+    return Condition(sql if wanted else f"NOT {sql}", (shapely.to_wkb(geometry, hex=True),))
+
+
+def sort_terms(sort: Sequence[SortField]) -> list[Term]:
+    """What items are ordered by. Those that lack a property come last; ids make the order complete."""
+    terms = []
+    for field in sort:
+        if field.name in COLUMNS:
+            terms.append(Term(COLUMNS[field.name][0], field.descending))
+        else:
+            missing, *values = order_of_values(_literal_value(field.name))
+            terms += [Term(missing), *(Term(value, field.descending) for value in values)]
+    return [*terms, Term("i.collection"), Term("i.id")]
+
+
+def order_of_values(value: str) -> list[str]:
+    """What JSON values are ordered by: whether one is missing, then numbers with booleans before text."""
+    kind = f"jsonb_typeof({value})"
+    number = f"WHEN 'number' THEN ({value})::float8 WHEN 'boolean' THEN ({value})::boolean::int"
+    return [
+        f"(coalesce({kind}, 'null') NOT IN ('number', 'boolean', 'string'))::int",
+        f"(coalesce({kind}, 'null') = 'string')::int",
+        f"(CASE {kind} {number} ELSE 0 END)",
+        f"""(CASE {kind} WHEN 'string' THEN {value} #>> '{{}}' ELSE '' END COLLATE "C")""",
+    ]
+
+
+def rendered(condition: Condition, said: Callable[[Probe], Ask]) -> Ask:
+    """The condition for psycopg; for each probe stands what is said of it."""
+    first, *rest = condition.sql.replace("%", "%%").split("?")
+    pieces, parameters = [first], []
+    for value, piece in zip(condition.parameters, rest, strict=True):
+        if isinstance(value, Probe):
+            about = said(value)
+            pieces[-1] = pieces[-1].removesuffix("probe(")
+            pieces += [about.sql, piece.removeprefix(")")]
+            parameters += about.parameters
+        else:
+            pieces += ["%s", piece]
+            parameters.append(value)
+    return Ask("".join(pieces), parameters)
+
+
+_GEOMETRY: Final = "ST_GeomFromWKB(decode(?, 'hex'), 4326)"
+
+
+def _near(geometry: BaseGeometry) -> Condition:
+    """True for items whose box touches that of ``geometry``."""
+    return Condition(f"i.geometry && {_GEOMETRY}", (shapely.to_wkb(Box(*geometry.bounds).shape, hex=True),))
+
+
+def _typed(name: str, kind: Kind) -> Condition | None:
+    """The value of a property where it is of this kind, else NULL; None where no item can have one."""
+    if kind not in _TYPED or (kind == "t" and name not in TIMES):
+        return None
+    value = json_value(name)
+    of_type, typed = _TYPED[kind]
+    sql = f"CASE WHEN jsonb_typeof({value.sql}) = '{of_type}' THEN {typed.format(value.sql)} END"
+    return Condition(sql, (*value.parameters, *value.parameters))
+
+
+def json_value(name: str) -> Condition:
+    """A property, or with a dot in its name a member of one, as JSON."""
+    paths = _paths(name)
+    parts = ["".join(["i.properties", *("->?::text" for _ in path)]) for path in paths]
+    return Condition(_first(parts), tuple(key for path in paths for key in path))
+
+
+def _literal_value(name: str) -> str:
+    """As :func:`json_value`, for a name that was checked to be a plain one."""
+    quoted = [[f"->'{key}'" for key in path] for path in _paths(name)]
+    return _first(["".join(["i.properties", *path]) for path in quoted])
+
+
+def _first(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"coalesce({', '.join(parts)})"
+
+
+def _paths(name: str) -> list[tuple[str, ...]]:
+    dots = [place for place, sign in enumerate(name) if sign == "."]
+    return [(name,), *((name[:dot], name[dot + 1 :]) for dot in dots)]
