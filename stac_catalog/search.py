@@ -14,6 +14,7 @@ from cup4soil.errors import StoreError, writing
 from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_backend import PAGE_BYTES, SAMPLE_VALUES, Page, PropertySummary
 from stac_catalog.search_database import Connection, Database
+from stac_catalog.search_facts import Facts
 from stac_catalog.search_paging import Counts, encode_token
 from stac_catalog.search_query import Query, allowed
 from stac_catalog.search_rows import Rows
@@ -169,36 +170,49 @@ class SearchIndex:
         return self._watched.follow(Rows(db), known)
 
     def _page(self, connection: Connection, query: Query) -> Page:
-        statement = page_statement(query)
+        # Of a search by place all that fit are looked at anyhow.
+        counted = query.token is None and bool(query.boxes or query.intersects) and _is_counted(query)
+        statement = page_statement(query, Facts(connection.few), counted=counted)
         with connection.search(statement.probes, self._seconds) as db:
             rows = db.execute(statement.sql, statement.parameters).fetchall()
-            texts: list[str] = []
-            size = 0
-            for number, *_ in rows[: query.limit]:
-                (text,) = db.execute("SELECT text FROM documents WHERE n = ?", (number,)).fetchone()
-                size += len(text)
-                if texts and size > PAGE_BYTES:
-                    break
-                texts.append(text)
+            texts = self._texts(db, [row[0] for row in rows[: query.limit]])
         more = len(texts) < len(rows)
-        token = encode_token(query, tuple(rows[len(texts) - 1][1:])) if more else None
-        whole = query.token is None and not more
-        return Page(tuple(texts), token, len(texts) if whole else self._matched(connection, query))
+        token = encode_token(query, rows[len(texts) - 1][1 : -1 if counted else None]) if more else None
+        if query.token is None and not more:
+            return Page(texts, None, len(texts))
+        return Page(texts, token, int(rows[0][-1]) if counted else self._matched(connection, query))
+
+    def _texts(self, db: sqlite3.Connection, numbers: list[int]) -> tuple[str, ...]:
+        """Items as JSON text, as many of the first ones as a page may hold."""
+        texts: list[str] = []
+        size = 0
+        for number in numbers:
+            (text,) = db.execute("SELECT text FROM documents WHERE n = ?", (number,)).fetchone()
+            size += len(text)
+            if texts and size > PAGE_BYTES:
+                break
+            texts.append(text)
+        return tuple(texts)
 
     def _matched(self, connection: Connection, query: Query) -> int | None:
-        if query.filter is not None or query.terms:
+        if not _is_counted(query):
             return None
         return self._counts.of(query, self._seen[0] if self._seen else "", lambda: self._count(connection, query))
 
     def _count(self, connection: Connection, query: Query) -> int:
-        statement = count_statement(query)
+        statement = count_statement(query, Facts(connection.few))
         with connection.search(statement.probes, self._seconds) as db:
             return int(db.execute(statement.sql, statement.parameters).fetchone()[0])
 
     def _aggregated(self, connection: Connection, query: Query, wanted: Aggregation) -> Aggregated:
-        asked = aggregation_statement(query, wanted)
+        asked = aggregation_statement(query, wanted, Facts(connection.few))
         with connection.search(asked.probes, self._seconds) as db:
             return aggregated(db.execute(asked.sql, asked.parameters).fetchall(), wanted)
+
+
+def _is_counted(query: Query) -> bool:
+    """False where a filter would have to be asked about every item."""
+    return query.filter is None and not query.terms
 
 
 def _visible(texts: dict[str, str]) -> dict[str, str]:

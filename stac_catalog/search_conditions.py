@@ -66,8 +66,9 @@ class Dialect(Protocol):
 
 
 def all_of(parts: Iterable[Condition]) -> Condition:
-    """True where every part is."""
-    return _joined(list(parts), " AND ", ALWAYS)
+    """True where every part is; those that ask Python are asked last."""
+    asked_last = sorted(parts, key=lambda part: any(isinstance(value, Probe) for value in part.parameters))
+    return _joined(asked_last, " AND ", ALWAYS)
 
 
 def any_of(parts: Iterable[Condition]) -> Condition:

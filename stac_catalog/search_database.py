@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from cup4soil.errors import LimitExceeded, StoreError, writing
+from stac_catalog.search_conditions import Condition
 from stac_catalog.search_probes import Probe
 
 _VERSION: Final = 3
 _BUSY_SECONDS: Final = 30.0
 _CHECK_EVERY: Final = 20_000  # steps of SQLite's machine between two looks at the clock
 _IDLE: Final = 8
+_FEW: Final = 2000
 _CACHE_KIB: Final = 32_768  # of pages, for each connection in use
 _TABLES: Final = """
 CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), signature TEXT NOT NULL, mark TEXT NOT NULL);
@@ -24,6 +26,8 @@ CREATE TABLE items (
     west REAL NOT NULL, south REAL NOT NULL, east REAL NOT NULL, north REAL NOT NULL, signature TEXT NOT NULL,
     UNIQUE (collection, id)
 );
+CREATE INDEX items_by_id ON items (id);
+CREATE INDEX items_by_start ON items (start);
 CREATE TABLE documents (n INTEGER PRIMARY KEY, shape BLOB NOT NULL, properties TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE facts (
     name TEXT NOT NULL, kind TEXT NOT NULL, value NOT NULL, item INTEGER NOT NULL,
@@ -46,6 +50,11 @@ class Connection:
         self.db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._probes: Sequence[Probe] = ()
         self.db.create_function("probe", 2, lambda number, value: self._probes[number].test(value))
+
+    def few(self, condition: Condition) -> bool:
+        """True where few facts meet the condition."""
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM facts WHERE {condition.sql} LIMIT {_FEW})"  # noqa: S608
+        return int(self.db.execute(sql, condition.parameters).fetchone()[0]) < _FEW
 
     @contextmanager
     def search(self, probes: Sequence[Probe], seconds: float) -> Iterator[sqlite3.Connection]:

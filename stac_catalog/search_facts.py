@@ -1,6 +1,6 @@
 """What filters are made of in the embedded index: facts, an R-tree, and probes where SQL does not suffice."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from shapely.geometry.base import BaseGeometry
@@ -17,24 +17,26 @@ from stac_catalog.search_conditions import (
 from stac_catalog.search_probes import Probe, relation_probe
 from stac_catalog.search_values import Box, Kind
 
-# Tails of conditions that few items meet, as a rule: all that do are listed first.
+# Tails of conditions that few items may meet: then all that do are listed first.
 _SELECTIVE: Final = ("=", "IN", "BETWEEN")
 
 
 class Facts:
-    """The dialect of the embedded index."""
+    """The dialect of the embedded index; ``few`` tells whether few facts meet a condition."""
+
+    def __init__(self, few: Callable[[Condition], bool] = lambda _: True) -> None:
+        self._few = few
 
     def fact(self, name: str, kind: Kind, tail: str, parameters: tuple[Value, ...]) -> Condition:
         """See :class:`stac_catalog.search_conditions.Dialect`."""
         if name in COLUMNS:
             column, of_kind = COLUMNS[name]
             return Condition(f"{column} {tail}", parameters) if kind == of_kind else NEVER
-        where = f"name = ? AND kind = ? AND value {tail}"
-        values = (name, kind, *parameters)
-        if tail.startswith(_SELECTIVE):
-            return Condition(f"i.n IN (SELECT item FROM facts WHERE {where})", values)  # noqa: S608
+        met = Condition(f"name = ? AND kind = ? AND value {tail}", (name, kind, *parameters))
+        if tail.startswith(_SELECTIVE) and self._few(met):
+            return Condition(f"i.n IN (SELECT item FROM facts WHERE {met.sql})", met.parameters)  # noqa: S608
         # Of a condition that many items meet, only those are looked at that come before the page is full.
-        return Condition(f"EXISTS (SELECT 1 FROM facts WHERE item = i.n AND {where})", values)  # noqa: S608
+        return Condition(f"EXISTS (SELECT 1 FROM facts WHERE item = i.n AND {met.sql})", met.parameters)  # noqa: S608
 
     def like(self, name: str, pattern: str, *, wanted: bool) -> Condition:
         """See :class:`stac_catalog.search_conditions.Dialect`."""

@@ -20,31 +20,33 @@ class Statement:
     probes: tuple[Probe, ...]
 
 
-def page_statement(query: Query) -> Statement:
+def page_statement(query: Query, facts: Facts, *, counted: bool = False) -> Statement:
     """Selects ``n`` and the sort key of the query's items: one more than the page has, to tell if there is a next.
+
+    With ``counted`` each row also has the number of all that fit, which costs nothing where all are looked at.
 
     Raises:
         InvalidInput: when the token is not one of this query.
     """
     terms = _terms(query.sort)
-    conditions = [where(query)]
+    conditions = [where(query, facts)]
     if query.token is not None:
         conditions.append(after(terms, decode_token(query.token, query, terms)))
     condition = all_of(each for each in conditions if each != ALWAYS)
-    columns = ", ".join(["i.n", *(term.sql for term in terms)])
+    columns = ", ".join(["i.n", *(term.sql for term in terms), *(["count(*) OVER ()"] if counted else [])])
     joins = " ".join(f"LEFT JOIN facts AS {alias} ON {on}" for alias, on in _joins(query.sort))
     sql = f"SELECT {columns} FROM items AS i {joins} WHERE {condition.sql} ORDER BY {order(terms)} LIMIT ?"  # noqa: S608
     names = tuple(field.name for field in query.sort if field.name not in COLUMNS)
     return statement(sql, (*names, *condition.parameters, query.limit + 1))
 
 
-def count_statement(query: Query) -> Statement:
+def count_statement(query: Query, facts: Facts) -> Statement:
     """Counts the query's items over all pages."""
-    condition = where(query)
+    condition = where(query, facts)
     return statement(f"SELECT count(*) FROM items AS i WHERE {condition.sql}", condition.parameters)  # noqa: S608
 
 
-def where(query: Query) -> Condition:
+def where(query: Query, facts: Facts) -> Condition:
     """What the query's items have in common."""
     parts = []
     if query.collections:
@@ -64,9 +66,9 @@ def where(query: Query) -> Condition:
     if query.intersects is not None:
         parts.append(meeting(query.intersects))
     if query.filter is not None:
-        parts.append(condition_of(query.filter, Facts()))
+        parts.append(condition_of(query.filter, facts))
     if query.terms:
-        parts.append(Facts().evaluated(probe_of(query.terms)))
+        parts.append(facts.evaluated(probe_of(query.terms)))
     return all_of(parts)
 
 

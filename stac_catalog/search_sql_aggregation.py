@@ -15,6 +15,7 @@ from stac_catalog.search_aggregation import (
     geohash,
 )
 from stac_catalog.search_conditions import COLUMNS, Condition
+from stac_catalog.search_facts import Facts
 from stac_catalog.search_query import Query
 from stac_catalog.search_sql import Statement, statement, where
 from stac_catalog.search_values import SECOND
@@ -28,9 +29,9 @@ _MIDDLE: Final = (
 )
 
 
-def aggregation_statement(query: Query, wanted: Aggregation) -> Statement:
+def aggregation_statement(query: Query, wanted: Aggregation, facts: Facts) -> Statement:
     """The statement for one aggregation, whose rows :func:`aggregated` reads."""
-    condition = where(query)
+    condition = where(query, facts)
     of = f"FROM items AS i WHERE {condition.sql}"
     match wanted.of:
         case "count":

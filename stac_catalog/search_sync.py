@@ -1,6 +1,7 @@
 """Bringing a search backend up to the state of the static catalog, which is the truth."""
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 import shapely
+from shapely.errors import ShapelyError
 
-from cup4soil.errors import InvalidInput, StoreError
+from cup4soil.errors import Cup4soilError
 from stac_catalog.catalogs import CATALOG_FILE, COLLECTION_FILE
 from stac_catalog.files import locked, signature
 from stac_catalog.ledger import Change, Ledger
@@ -21,7 +23,8 @@ from stac_catalog.search_values import Kind, parse_instant
 
 _CATALOG: Final = "catalog"
 _LOCK: Final = ".lock"
-_HINT: Final = "run cup4soil catalog build"
+_INCOMPLETE: Final = "incomplete"
+_LOG: Final = logging.getLogger(__name__)
 
 type Fact = tuple[str, Kind, str | int | float]
 
@@ -135,8 +138,10 @@ class Synchronisation:
 
         ``changes`` are all that befell items since the sink was last in step; without them every item is looked at.
 
+        An item whose document is damaged is left out, and tried again when the catalog changes.
+
         Raises:
-            StoreError: when a file of the catalog is damaged.
+            StoreError: when a collection or a list of items is damaged.
         """
         if everything:
             self._sink.clear()
@@ -149,11 +154,18 @@ class Synchronisation:
             state = signature(self._catalog / name / COLLECTION_FILE)
             if known.get(name) != state:
                 document = read_document(self._catalog / name / COLLECTION_FILE)
-                self._sink.put_collection(name, state, collection_document(document, self._folders))
-                self._items(name, None if changed is None else changed[name])
+                about = collection_document(document, self._folders)
+                self._sink.put_collection(name, state, about)
+                # Of a collection that lacks an item every one is looked at, until it is found well.
+                told = None if changed is None or known.get(name) == _INCOMPLETE else changed[name]
+                if not self._items(name, told):
+                    self._sink.put_collection(name, _INCOMPLETE, about)
 
-    def _items(self, collection: str, changed: Mapping[str, bool] | None) -> None:
-        """Follow the items of a collection: those that ``changed`` (true where one is gone), or all."""
+    def _items(self, collection: str, changed: Mapping[str, bool] | None) -> bool:
+        """Follow the items of a collection: those that ``changed`` (true where one is gone), or all.
+
+        False when one had to be left out, because its document is damaged.
+        """
         if changed is not None:
             states = {item: signature(self._path(collection, item)) for item, gone in changed.items() if not gone}
             self._sink.remove_items(collection, changed.keys())
@@ -164,16 +176,21 @@ class Synchronisation:
             }
             states = {item: state for item, state in present.items() if known.get(item) != state}
             self._sink.remove_items(collection, [item for item in known if item not in present or item in states])
-        self._sink.put_items(self._entries(collection, states))
+        damaged: list[str] = []
+        self._sink.put_items(self._entries(collection, states, damaged))
+        return not damaged
 
-    def _entries(self, collection: str, states: Mapping[str, str]) -> Iterator[Entry]:
+    def _entries(self, collection: str, states: Mapping[str, str], damaged: list[str]) -> Iterator[Entry]:
+        """The items that can be read; the names of the others are added to ``damaged``."""
         for name, state in states.items():
             path = self._path(collection, name)
-            item = read_document(path)
             try:
-                yield _entry(collection, name, state, item, self._folders)
-            except (LookupError, TypeError, ValueError, AttributeError, InvalidInput) as error:
-                raise StoreError(f"{path} is damaged: {error}", _HINT) from error
+                entry = _entry(collection, name, state, read_document(path), self._folders)
+            except (LookupError, TypeError, ValueError, AttributeError, Cup4soilError, ShapelyError) as error:
+                _LOG.error("%s is left out of searches, as it is damaged: %s", path, error)
+                damaged.append(name)
+            else:
+                yield entry
 
     def _path(self, collection: str, item: str) -> Path:
         return self._catalog / collection / item / f"{item}.json"

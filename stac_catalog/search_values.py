@@ -36,6 +36,8 @@ class Box(NamedTuple):
     @property
     def shape(self) -> BaseGeometry:
         """The box as a geometry: a polygon, or a line or a point where it has no area."""
+        if self.west < self.east and self.south < self.north:
+            return shapely.box(*self)
         return shapely.envelope(shapely.MultiPoint([self[:2], self[2:]]))
 
 

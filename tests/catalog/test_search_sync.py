@@ -108,14 +108,31 @@ class TestInStepWithTheCatalog:
             assert set(names(index, filtered("score IS NULL OR score <> 99"))) == set(ids(ITEMS[:6]))
         index.close()
 
-    def test_damaged_catalog_is_an_error_and_comes_back(self, root: Path) -> None:
+    @pytest.mark.parametrize("bad", ["{", "[]", "{}", '{"properties": {}}', None])
+    def test_damaged_item_is_left_out_and_comes_back(
+        self, root: Path, bad: str | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
         index = SearchIndex(root / INDEX_FILE)
         path = root / "catalog" / "c0" / ITEMS[0]["id"] / f"{ITEMS[0]['id']}.json"
         good = path.read_text()
-        for bad in ("{", "[]", "{}", '{"properties": {}}'):
+        path.unlink()
+        if bad is not None:
             path.write_text(bad)
-            with pytest.raises(StoreError, match="run cup4soil catalog build"):
-                index.search(Query())
+        assert set(names(index, Query())) == set(ids(ITEMS[1:6]))
+        assert f"{path.name} is left out of searches" in caplog.text
+        path.unlink(missing_ok=True)
+        path.write_text(good)
+        catalogs.write(root, ITEMS[:7])
+        assert set(names(index, Query())) == set(ids(ITEMS[:7]))
+        index.close()
+
+    def test_damaged_collection_is_an_error_and_comes_back(self, root: Path) -> None:
+        index = SearchIndex(root / INDEX_FILE)
+        path = root / "catalog" / "c0" / "collection.json"
+        good = path.read_text()
+        path.write_text("{")
+        with pytest.raises(StoreError, match="run cup4soil catalog build"):
+            index.search(Query())
         path.write_text(good)
         assert index.search(Query()).matched == 6
         index.close()

@@ -81,7 +81,8 @@ def test_search_database_serves_the_whole_api(root):
             mine, theirs = client.get(path), embedded.get(path)
             assert mine.status_code == theirs.status_code == 200, path
             assert _timeless(mine.json()) == _timeless(theirs.json()), path
-        client.app.state.close()
+        for index in client.app.state.indexes:
+            index.close()
 
 
 def _timeless(document):
