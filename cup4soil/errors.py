@@ -70,6 +70,10 @@ class StoreError(Cup4soilError):
     """A result could not be written, or a store is damaged or in use."""
 
 
+class ClusterLost(StoreError):
+    """The cluster that computes cannot be reached, or was lost while it did."""
+
+
 _OS_REASONS = {
     errno.ENOSPC: ("no space left on the device", "free some space and run again"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run again"),

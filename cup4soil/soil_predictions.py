@@ -6,8 +6,7 @@ trees.
 """
 
 import hashlib
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -39,23 +38,20 @@ from cup4soil.products import (
 from cup4soil.progress import Progress
 from cup4soil.properties import SoilProperty, property_codes
 from cup4soil.rasters.covariates import CovariateStack
-from cup4soil.rasters.masks import cells_inside
 from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
 from cup4soil.soil_areas import AreaOfInterest, Crop
-from cup4soil.soil_maps import AOA_NODATA, QUANTILES, Stored, map_layers, predict_block, restored, subject
+from cup4soil.soil_blocks import MapKey, MapTask, block_size, predict_window
+from cup4soil.soil_maps import AOA_NODATA, QUANTILES, Stored, map_layers, restored, subject
 from cup4soil.soil_models import UNDATED, SoilModel, collection_name
 from cup4soil.soil_outputs import OutputDescription
 
 _VERSION = "2.0"
-_LEAST_BLOCK, _LARGEST_BLOCK = 64, 2048
-# Per cell: flags, index, and what one output's prediction and one map's integers take.
-_CELL_BYTES, _OUTPUT_BYTES, _MAP_BYTES = 60, 120, 24
 
-# A property and a depth of the model.
-type MapKey = tuple[str, Depth | None]
 # A window, the stored integers of all layers there, and the number of its cells that were asked for.
 type Watch = Callable[[Window, Stored, int], None]
+# Gives the stored integers and the number of cells asked for of each window, in their order.
+type Parts = Callable[[Sequence[Window]], Iterable[tuple[Stored, int]]]
 
 
 @dataclass
@@ -164,22 +160,26 @@ class SoilMapPlan:
         *,
         watch: Watch | None = None,
         tags: Mapping[str, str] | None = None,
+        edge: int | None = None,
+        parts: Parts | None = None,
     ) -> ProductRecord:
-        """Predict in this process and write ``layers``, whose bands are those of a soil map, into ``folder``.
+        """Predict and write ``layers``, whose bands are those of a soil map, into ``folder``.
 
-        ``watch`` sees every block; ``tags`` go into the metadata of the files.
+        ``watch`` sees every block; ``tags`` go into the metadata of the files. Blocks have an ``edge`` of so many cells
+        at most and are computed in this process, or where ``parts`` has them from.
 
         Raises:
             NoData: when no cell has all covariates.
         """
         geobox = self.crop.geobox
-        windows = list(blocks((geobox.shape[0], geobox.shape[1]), block_size(self._reporting, 1, self.settings)))
+        largest = block_size(self._reporting, 1, self.settings)
+        windows = list(blocks((geobox.shape[0], geobox.shape[1]), min(largest, edge or largest)))
+        found = (self._block(window.of(geobox)) for window in windows) if parts is None else parts(windows)
         tally = Tally()
         with ExitStack() as stack:
             writers = [stack.enter_context(LayerWriter(folder, layer, geobox, tags)) for layer in layers]
             with progress.step("Predicting", len(windows)) as advance:
-                for window in windows:
-                    stored, asked = self._block(window.of(geobox))
+                for window, (stored, asked) in zip(windows, found, strict=True):
                     tally.add(stored["aoa"], asked)
                     for writer in writers:
                         writer.write(window, restored(stored, writer.layer))
@@ -200,6 +200,18 @@ class SoilMapPlan:
             self._reporting, self.stack, geobox, self.crop.mask, (self.depth,), self.settings.threads
         )
         return maps[self.key], asked
+
+    def task(self, model: Path) -> MapTask:
+        """What another process needs to compute blocks, with the model that lies in the folder ``model``."""
+        return MapTask(
+            model=model.resolve(),
+            checksum=self.model.description.arrays_checksum,
+            stack=self.stack.resolved(),
+            geobox=self.crop.geobox,
+            mask=self.crop.mask,
+            key=self.key,
+            threads=self.settings.threads,
+        )
 
     def record(self, layers: tuple[Layer, ...], tally: Tally) -> ProductRecord:
         """The record of the map, whose cells are counted in ``tally``."""
@@ -253,53 +265,6 @@ class SoilMapPlan:
         inherited = (*output.limitations, *self.model.description.limitations)
         notes += [note for note in inherited if not (dated and note == UNDATED)]
         return tuple(dict.fromkeys(notes))
-
-
-def block_size(model: SoilModel, depths: int, settings: Settings) -> int:
-    """Edge of a block in cells that keeps what is predicted of it within the memory set for it."""
-    description, outputs = model.description, len(model.description.outputs)
-    inputs = 8 * len(description.covariates) + 28 * len(description.features)
-    per_cell = _CELL_BYTES + inputs + outputs * (_OUTPUT_BYTES + depths * _MAP_BYTES)
-    edge = int(math.sqrt(settings.block_memory_mib * 2**20 / per_cell))
-    return max(_LEAST_BLOCK, min(_LARGEST_BLOCK, edge // _LEAST_BLOCK * _LEAST_BLOCK))
-
-
-def predict_window(
-    model: SoilModel,
-    stack: CovariateStack,
-    geobox: GeoBox,
-    mask: BaseGeometry | None,
-    depths: Sequence[Depth | None],
-    threads: int,
-) -> tuple[dict[MapKey, Stored], int]:
-    """Stored integers of the maps of all properties at ``depths`` on ``geobox``, and how many cells were asked for.
-
-    Cells outside ``mask`` (in the CRS of the grid) are not mapped; where there are no others nothing is read.
-    """
-    covariates, asked = read_covariates(model, stack, geobox, mask)
-    maps: dict[MapKey, Stored] = {}
-    for depth in depths:
-        found = predict_block(model, covariates, depth, threads=threads)
-        maps |= {(code, depth): stored for code, stored in found.items()}
-    return maps, asked
-
-
-def read_covariates(
-    model: SoilModel, stack: CovariateStack, geobox: GeoBox, mask: BaseGeometry | None
-) -> tuple[NDArray[np.float32], int]:
-    """Covariates (f, rows, columns) in the model's order, missing outside ``mask``, and how many cells lie inside.
-
-    Where there are none nothing is read.
-    """
-    names = model.description.covariates
-    shape = (int(geobox.shape[0]), int(geobox.shape[1]))
-    inside = np.ones(shape, dtype=np.bool_) if mask is None else cells_inside(mask, geobox)
-    asked = int(inside.sum())
-    if not asked:
-        return np.full((len(names), *shape), np.nan, dtype=np.float32), 0
-    covariates = stack.read(geobox)[[stack.names.index(name) for name in names]]
-    covariates[:, ~inside] = np.nan
-    return covariates, asked
 
 
 def plan_map(

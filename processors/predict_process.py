@@ -15,6 +15,7 @@ from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.soil_areas import Crop
 from cup4soil.soil_maps import soil_map_bands
 from cup4soil.soil_predictions import SoilMapPlan, plan_map
+from processors.job_cluster import parts_of
 from processors.jobs.settings import JobSettings
 from processors.predict_inputs import INPUTS, PredictInputs
 from processors.predict_sources import Item, Shelf, intact, loaded_model
@@ -23,6 +24,8 @@ from stac_catalog.thumbnail import thumbnail
 PROCESS_ID = "predict-soil-property"
 MAP_FILE, PREVIEW_FILE = "map.tif", "preview.png"
 PNG = "image/png"
+# Of blocks, in cells, wherever they are computed: a job of some size has many, for its progress and for a cluster.
+_EDGE = 512
 OUTPUTS: dict[str, Any] = {
     "map": {
         "title": "Map",
@@ -92,8 +95,10 @@ class Prediction:
         )  # fmt: skip
         layer = soil_map_bands(plan.soil_property, plan.depth, calibrated=plan.output.calibrated)
         statistics = AreaStatistics(plan.soil_property, plan.crop.geobox)
-        with intact():
-            record = plan.write((layer,), folder, progress, watch=statistics.add, tags=_tags(plan))
+        with intact(), parts_of(plan, self.model.folder, self.settings) as parts:
+            record = plan.write(
+                (layer,), folder, progress, watch=statistics.add, tags=_tags(plan), edge=_EDGE, parts=parts
+            )
         outputs: dict[str, dict[str, Any]] = {"map": {"file": MAP_FILE, "type": COG_MEDIA_TYPE}}
         if _write_preview(record, folder):
             outputs["preview"] = {"file": PREVIEW_FILE, "type": PNG}

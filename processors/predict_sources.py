@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 
 from cup4soil.areas import project
 from cup4soil.depths import Depth
-from cup4soil.errors import Cup4soilError, InvalidArea, InvalidInput, NoData, NotFound, StoreError
+from cup4soil.errors import Cup4soilError, InvalidArea, InvalidInput, LimitExceeded, NoData, NotFound, StoreError
 from cup4soil.grids import parse_crs
 from cup4soil.products import ProductRecord, read_record
 from cup4soil.rasters.covariate_computed import parse_computed
@@ -151,7 +151,7 @@ def intact() -> Iterator[None]:
     """Turn what is wrong with files of the service into StoreError: the client can do nothing about it."""
     try:
         yield
-    except (InvalidArea, NoData, StoreError):
+    except (InvalidArea, LimitExceeded, NoData, StoreError):
         raise
     except Cup4soilError as error:
         _LOGGER.exception("a file of the service cannot be used")

@@ -12,12 +12,12 @@ from pathlib import Path
 from odc.geo.geobox import GeoBox
 
 from cup4soil.errors import StoreError, writing
+from cup4soil.execution import Here, runner
 from cup4soil.grids import Window
 from cup4soil.progress import Progress
 from cup4soil.rasters.scenes import UnreadableScene
 from cup4soil.rasters.scratch import scratch_facts
 from cup4soil.settings import Settings
-from producers.execution import Here, runner
 
 _PREFIX = ".cup4soil-run-"
 # Less work than this is done before other processes have started.

@@ -18,10 +18,11 @@ from cup4soil.methods.leaf_draws import DRAWS
 from cup4soil.products import NO_SKILL_NOTE, Algorithm, Layer, ProductRecord, Verdict
 from cup4soil.progress import Progress
 from cup4soil.rasters.covariates import CovariateStack
+from cup4soil.soil_blocks import read_covariates
 from cup4soil.soil_maps import Stored, map_layers, predict_block
 from cup4soil.soil_models import SoilModel
 from cup4soil.soil_outputs import OutputDescription, PropertyDescription, Transform
-from cup4soil.soil_predictions import SoilMapPlan, read_covariates
+from cup4soil.soil_predictions import SoilMapPlan
 from producers.derive_layers import class_integers, class_layers
 from producers.derive_rows import Derivation
 from producers.derive_validation import DerivedValidation, HeldOutSamples, measures, validate_derived

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from shapely.geometry.base import BaseGeometry
 
-from cup4soil.errors import NoData, StoreError, writing
+from cup4soil.errors import NoData, writing
 from cup4soil.grids import Window, blocks
 from cup4soil.products import Algorithm, ProductRecord, Source
 from cup4soil.progress import Progress
@@ -24,9 +24,9 @@ from cup4soil.rasters.covariates import CovariateStack
 from cup4soil.rasters.scratch import read_scratch, scratch_facts, write_scratch
 from cup4soil.rasters.writing import LayerWriter
 from cup4soil.settings import Settings
+from cup4soil.soil_blocks import MapKey, block_size, held_model, predict_window
 from cup4soil.soil_maps import AOA_NODATA, MAP_NODATA, Stored
-from cup4soil.soil_models import SoilModel, load_model
-from cup4soil.soil_predictions import MapKey, SoilMapPlan, Tally, block_size, predict_window
+from cup4soil.soil_predictions import SoilMapPlan, Tally
 from cup4soil.staging import occupied
 from producers.block_runs import Execution, Work, clear_run, compute_blocks, grid_shape, run_folder
 from producers.block_tasks import Step
@@ -96,11 +96,10 @@ class MapRun:
     def block_plan(self, folder: Path) -> BlockPlan:
         """What the workers need."""
         first = self.plans[0]
-        files = tuple(replace(file, path=file.path.resolve()) for file in first.stack.files)
         return BlockPlan(
             model=self.model.resolve(),
             checksum=first.model.description.arrays_checksum,
-            stack=replace(first.stack, files=files),
+            stack=first.stack.resolved(),
             geobox=first.crop.geobox,
             mask=first.crop.mask,
             maps=self.keys,
@@ -200,7 +199,7 @@ def predict_task(plan: BlockPlan, block: Window, step: Step | None = None) -> di
     """Predict a block of all maps of a plan and write them; nothing is ever left out."""
     codes = tuple(dict.fromkeys(code for code, _ in plan.maps))
     depths = tuple(dict.fromkeys(depth for _, depth in plan.maps))
-    model = _model(plan.model, plan.checksum, codes)
+    model = held_model(plan.model, plan.checksum, codes)
     maps, asked = predict_window(model, plan.stack, block.of(plan.geobox), plan.mask, depths, plan.threads)
     for key in plan.maps:
         write_scratch(plan.block_path(key, block), _packed(maps[key]), {"broken": {}, "asked": asked})
@@ -208,19 +207,6 @@ def predict_task(plan: BlockPlan, block: Window, step: Step | None = None) -> di
         for _ in range(_WEIGHT):
             step()
     return {}
-
-
-@lru_cache(maxsize=2)
-def _model(folder: Path, checksum: str, codes: tuple[str, ...]) -> SoilModel:
-    """The model in ``folder``, reporting ``codes`` only.
-
-    Raises:
-        StoreError: when it is not the one that the run was planned with.
-    """
-    model = load_model(folder)
-    if model.description.arrays_checksum != checksum:
-        raise StoreError(f"the model in {folder} was replaced during the run", "run again")
-    return model.only(codes)
 
 
 def _packed(stored: Stored) -> dict[str, NDArray[np.int16]]:

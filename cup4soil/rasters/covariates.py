@@ -194,6 +194,10 @@ class CovariateStack:
             hidden=frozenset(needed - visible),
         )
 
+    def resolved(self) -> Self:
+        """The same with whole paths, for processes that work elsewhere."""
+        return replace(self, files=tuple(replace(file, path=file.path.resolve()) for file in self.files))
+
     def read(self, target: Window | GeoBox) -> NDArray[np.float32]:
         """Covariates on a window of :attr:`geobox`, or on any grid: (f, rows, columns), NaN where missing."""
         geobox = target.of(self.geobox) if isinstance(target, Window) else target

@@ -64,7 +64,7 @@ def main() -> int:
 def _run(task: dict[str, Any], report: TextIO) -> dict[str, object]:
     """Run the process; the last line for the worker."""
     # Heavy imports come after the limits, and after the kernel knows whom to follow.
-    from cup4soil.errors import Cup4soilError, StoreError
+    from cup4soil.errors import ClusterLost, Cup4soilError, StoreError
     from processors.jobs.failures import Failure
     from processors.jobs.results import write_results
     from processors.jobs.settings import JobSettings
@@ -78,6 +78,9 @@ def _run(task: dict[str, Any], report: TextIO) -> dict[str, object]:
     except MemoryError:
         traceback.print_exc()
         return {"failure": Failure.of_memory(task["memory_mib"]).to_json()}
+    except ClusterLost:
+        traceback.print_exc()
+        return {"failure": Failure.of_cluster().to_json()}
     except StoreError:
         # Its words name folders of this machine: they belong into the log.
         traceback.print_exc()

@@ -35,9 +35,9 @@ class Failure:
         return cls("JobFailed", "the job ended by a fault of the service", "tell the operator its id")
 
     @classmethod
-    def of_signal(cls, number: int) -> Self:
-        """The system ended the job."""
-        return cls("JobFailed", f"the system ended the job (signal {number})", "choose a smaller area")
+    def of_signal(cls, number: int, times: int) -> Self:
+        """The system ended the job so many times."""
+        return cls("JobFailed", f"the system ended the job {times} times (signal {number})", "choose a smaller area")
 
     @classmethod
     def of_memory(cls, limit_mib: int) -> Self:
@@ -50,6 +50,11 @@ class Failure:
     def of_time(cls, limit_s: int) -> Self:
         """The job took too long."""
         return cls("LimitExceeded", f"the job took longer than the limit of {limit_s} s", "choose a smaller area")
+
+    @classmethod
+    def of_cluster(cls) -> Self:
+        """The cluster for large jobs was not there."""
+        return cls("ClusterLost", "the cluster that computes large jobs cannot be reached", "start it again later")
 
     @classmethod
     def of_lost_workers(cls, attempts: int) -> Self:

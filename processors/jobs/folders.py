@@ -58,8 +58,11 @@ class JobFolders:
                 job.rmdir()
 
     def publish(self, id_: str, attempt: Path) -> None:
-        """Make what was filled the results of the job, on the disk for good."""
+        """Make what was filled the results of the job, on the disk for good; once more does no harm."""
         results = self.of(id_) / _RESULTS
+        if results.exists() and not attempt.exists():
+            # The queue could not note it then.
+            return
         with writing(results):
             for path in attempt.iterdir():
                 sync_file(path)

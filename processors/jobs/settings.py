@@ -36,6 +36,14 @@ class JobSettings(Settings):
     jobs_database: SecretStr | None = Field(
         default=None, description="PostgreSQL of the jobs, postgresql://user@host/name; a file in the store without it."
     )
+    jobs_scheduler: str | None = Field(
+        default=None,
+        description="Address of a Dask scheduler whose workers compute large jobs, such as tcp://host:8786.",
+    )
+    jobs_scheduler_cells: int = Field(default=1_000_000, ge=1, description="Area (cells) from which a job is large.")
+    jobs_scheduler_fallback: bool = Field(
+        default=False, description="Whether large jobs are computed by the worker itself where no scheduler answers."
+    )
     job_seconds: int = Field(default=3600, ge=1, description="Longest time a job may run (s).")
     job_memory_mib: int = Field(default=4096, ge=256, description="Memory a job may allocate (MiB).")
     job_attempts: int = Field(default=3, ge=1, le=10, description="Times a job is begun when its worker dies.")

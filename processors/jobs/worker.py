@@ -38,6 +38,8 @@ _TICK_S = 0.1
 _EXIT_S = 10.0
 _SWEEP_S = 600.0
 _TROUBLE_S = 5.0
+# How long a job that has ended waits for a queue that cannot be written to.
+_SETTLE_S = 300.0
 # What a child may know of the worker's environment: where libraries lie, nothing secret.
 _ENVIRONMENT = (
     "GDAL_DATA", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "PATH", "PROJ_DATA",
@@ -123,7 +125,7 @@ class _Worker:
                 end = self._watch(claim, child, state)
                 if end is not None:
                     child.kill()
-            self._settle(claim, folder, end or _end_of(child, state))
+            self._settle(claim, folder, end or self._end_of(claim, child, state))
         self._folders.clean(self._queue)
         return True
 
@@ -140,33 +142,58 @@ class _Worker:
                 if now - started > self._settings.job_seconds:
                     return Failure.of_time(self._settings.job_seconds)
                 if now - beaten >= _BEAT_S:
-                    if not self._beat(claim, state, now - beaten):
+                    if not self._beat(claim, state):
                         return "lost"
-                    beaten = now
+                    beaten = time.monotonic()
         return None
 
-    def _beat(self, claim: Claim, state: _State, silence_s: float) -> bool:
+    def _beat(self, claim: Claim, state: _State) -> bool:
+        """While the queue cannot be asked the work goes on: whether the job was lost shows when it can."""
         try:
             return self._queue.beat(claim, state.progress, state.message)
         except StoreError as error:
             _LOGGER.warning("%s", error, extra={"job": claim.job.id})
-            return silence_s < self._settings.job_lease_seconds
+            return True
+
+    def _end_of(self, claim: Claim, child: subprocess.Popen[bytes], state: _State) -> Failure | str:
+        """How a child ended that was not ended from here. One that was killed may be tried again."""
+        if state.failure is not None:
+            return state.failure
+        if state.done:
+            return "done"
+        if child.returncode >= 0:
+            return Failure.unexpected()
+        if claim.job.attempts < self._settings.job_attempts:
+            return f"killed by signal {-child.returncode}"
+        return Failure.of_signal(-child.returncode, claim.job.attempts)
 
     def _settle(self, claim: Claim, folder: Path, end: Failure | str) -> None:
-        """Tell the queue how it ended."""
+        """Tell the queue how it ended, again and again while the queue or the disk refuse: the work is done."""
+        patience, size = time.monotonic() + _SETTLE_S, size_of(folder)
+        while True:
+            try:
+                event = self._told(claim, folder, end, size)
+                break
+            except StoreError as error:
+                if self._stop.is_set() or time.monotonic() > patience:
+                    raise
+                _LOGGER.warning("%s", error, extra={"job": claim.job.id})
+                self._stop.wait(_BEAT_S)
+        if event is not None:
+            self._tell(claim.job.id, event)
+        _LOGGER.info("%s", end, extra={"job": claim.job.id})
+
+    def _told(self, claim: Claim, folder: Path, end: Failure | str, size: int) -> str | None:
+        """Note the end of a job; the event to call back for, if any."""
         id_ = claim.job.id
         if isinstance(end, Failure):
-            event = "failedUri" if self._queue.fail(claim, end) else None
-        elif end == "done":
-            done = self._queue.finish(claim, size=size_of(folder), publish=lambda: self._folders.publish(id_, folder))
-            event = "successUri" if done else None
-        else:
-            event = None
-            if end == "released":
-                self._queue.release(claim)
-        if event is not None:
-            self._tell(id_, event)
-        _LOGGER.info("%s", end, extra={"job": id_})
+            return "failedUri" if self._queue.fail(claim, end) else None
+        if end == "done":
+            done = self._queue.finish(claim, size=size, publish=lambda: self._folders.publish(id_, folder))
+            return "successUri" if done else None
+        if end != "lost":
+            self._queue.release(claim, tried=end != "released")
+        return None
 
     def _tell(self, id_: str, event: str) -> None:
         """Call the client back where it wants that: with the results of a job that succeeded, else with its status."""
@@ -242,12 +269,3 @@ class _Lines:
         self.ended = not chunk
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         return lines
-
-
-def _end_of(child: subprocess.Popen[bytes], state: _State) -> Failure | str:
-    """How a child ended that was not ended from here."""
-    if state.failure is not None:
-        return state.failure
-    if state.done:
-        return "done"
-    return Failure.of_signal(-child.returncode) if child.returncode < 0 else Failure.unexpected()

@@ -192,6 +192,44 @@ def test_results_that_cannot_be_put_in_place_leave_the_job_running(queue: Queue)
     assert queue.finish(claim, size=0, publish=lambda: None)
 
 
+def test_results_put_in_place_twice_are_the_same(queue: Queue) -> None:
+    """The queue took no note the first time."""
+    (id_,) = submitted(queue)
+    folders = JobFolders(queue.folder)
+    with folders.attempt(id_) as folder:
+        (folder / "out").write_text("x")
+        for _ in range(2):
+            folders.publish(id_, folder)
+    assert (queue.folder / id_ / "results" / "out").read_text() == "x"
+
+
+def test_a_clock_that_is_set_makes_no_job_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back by a day: the dead worker's lease seems to last until tomorrow. Forth: a live one loses it, no more."""
+    queue = Queue(tmp_path, SETTINGS)
+    (id_,) = submitted(queue)
+    first = claimed(queue)
+    now = time.time()
+    monkeypatch.setattr("processors.jobs.database.time.time", lambda: now - 86_400)
+    second = claimed(queue)
+    assert (second.job.id, second.job.attempts) == (id_, 2)
+    assert not queue.beat(first, 1, "")
+    assert queue.claim() is None
+    monkeypatch.setattr("processors.jobs.database.time.time", lambda: now + 86_400)
+    third = claimed(queue)
+    assert not queue.finish(second, size=0, publish=lambda: None)
+    assert queue.finish(third, size=0, publish=lambda: None)
+    assert queue.get(id_).status == "successful"
+
+
+def test_a_job_tried_in_vain_keeps_count(queue: Queue) -> None:
+    submitted(queue)
+    for attempt in (1, 2):
+        claim = claimed(queue)
+        assert claim.job.attempts == attempt
+        assert queue.release(claim, tried=True)
+        assert queue.get(claim.job.id).started is None
+
+
 # Dismissing
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cup4soil.errors import StoreError
 from processors.jobs import worker
 from processors.jobs.job import Job
 from processors.jobs.queue import Queue
@@ -120,7 +121,7 @@ def test_progress_is_told_while_it_runs(queue: Queue, marker: Path) -> None:
         ("area", "InvalidArea", "the area is bad; give a good one"),
         ("bug", "JobFailed", "the job ended by a fault of the service"),
         ("memory", "LimitExceeded", "more memory than its limit of 1024 MiB"),
-        ("signal", "JobFailed", "the system ended the job"),
+        ("signal", "JobFailed", "the system ended the job 3 times (signal 11)"),
         ("exit", "JobFailed", "the job ended by a fault of the service"),
     ],
 )
@@ -133,6 +134,44 @@ def test_every_bad_end_is_told_plainly(queue: Queue, marker: Path, end: str, kin
     assert said in job.message
     assert "secret" not in job.message
     assert left_over(queue, id_) == {"log.txt"}
+
+
+def test_a_child_that_is_killed_is_tried_again(queue: Queue, marker: Path) -> None:
+    """By an operator, or by the system for want of memory: the job is not at fault."""
+    id_ = submit(queue, marker, seconds=3)
+    with worker_thread(queue):
+        (child,) = until(lambda: begun(marker))
+        os.kill(child, signal.SIGKILL)
+        job = until(lambda: (job := queue.get(id_)).finished and job)
+    assert (job.status, job.attempts) == ("successful", 2)
+    assert left_over(queue, id_) == {"results", "log.txt"}
+
+
+def test_a_job_goes_on_while_the_queue_is_out_of_reach(
+    queue: Queue, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its results are noted when the queue is back, though the work ended before."""
+    id_ = submit(queue, marker, seconds=2)
+    out = threading.Event()
+    for name in ("beat", "finish"):
+        plain = getattr(Queue, name)
+
+        def refusing(*given: Any, _plain: Any = plain, **more: Any) -> Any:
+            if out.is_set():
+                raise StoreError("the job queue cannot be used: database is locked")
+            return _plain(*given, **more)
+
+        monkeypatch.setattr(Queue, name, refusing)
+    with worker_thread(queue):
+        until(lambda: begun(marker))
+        out.set()
+        until(lambda: (queue.folder / id_).is_dir() and list((queue.folder / id_).glob("attempt-*/results.json")))
+        time.sleep(1.5)
+        assert queue.get(id_).status == "running"
+        out.clear()
+        job = until(lambda: (job := queue.get(id_)).finished and job)
+    assert (job.status, job.attempts) == ("successful", 1)
+    assert left_over(queue, id_) == {"results", "log.txt"}
 
 
 def test_what_a_bug_was_stands_in_the_log(queue: Queue, marker: Path) -> None:

@@ -5,10 +5,6 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dask
@@ -19,20 +15,21 @@ import rasterio
 from distributed import Client
 from rasterio.transform import from_origin
 
+from cup4soil import execution
 from cup4soil.errors import InvalidInput, LimitExceeded, NotFound, StoreError
+from cup4soil.execution import Here, runner
 from cup4soil.progress import Silent
 from cup4soil.rasters.scenes import UnreadableScene
 from cup4soil.rasters.scratch import read_scratch, scratch_facts, write_scratch
 from cup4soil.settings import Settings
-from producers import block_runs, composite, composite_plan, execution
+from producers import block_runs, composite, composite_plan
 from producers.block_runs import Broken, Execution, clear_run, run_folder
 from producers.composite import CompositeRun, plan_run
-from producers.execution import Here, runner
 from producers.jobs import deliver
+from tests.clusters import Acting, a_while, process, scheduler, wait_for
 from tests.producers.archives import SceneSpec, typical_scene, write_archive, write_scene
 from tests.producers.engine_runs import assert_same_bytes, files_of, planned, request
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("killed_run.py")
 
 
@@ -69,45 +66,6 @@ def run_into(run: CompositeRun, out: Path, progress=None):
 
 def blocks_in(parent: Path) -> list[Path]:
     return sorted(parent.glob(".cup4soil-run-*/*/*.json"))
-
-
-@contextmanager
-def process(*arguments: object) -> Iterator[subprocess.Popen]:
-    child = subprocess.Popen(
-        [sys.executable, *map(str, arguments)], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield child
-    finally:
-        child.kill()
-        child.communicate()
-
-
-def wait_for(condition, seconds: float = 30.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("waited in vain")
-
-
-class Acting(Silent):
-    """Calls ``act`` once, when ``after`` parts of the first step are done."""
-
-    def __init__(self, act, after: int = 1) -> None:
-        self._act, self._after, self._done = act, after, 0
-
-    @contextmanager
-    def step(self, title: str, total: int):
-        def advance(parts: int = 1, /) -> None:
-            self._done += parts
-            if self._act and self._done >= self._after:
-                act, self._act = self._act, None
-                act()
-
-        yield advance
 
 
 # Ended from outside
@@ -242,11 +200,6 @@ def test_blocks_that_are_not_whole_are_none(tmp_path):
 # On other processes
 
 
-def a_while(plan: float, item: int) -> int:
-    time.sleep(plan)
-    return item * item
-
-
 def refuse(plan: str, item: int) -> int:
     if item == 3:
         raise StoreError(f"{plan} is full", "free some")
@@ -302,26 +255,6 @@ def test_here_is_one_after_the_other(tmp_path):
     with runner(None, 1, tmp_path) as place:
         assert isinstance(place, Here)
         assert list(place.run(a_while, 0.0, [3, 1])) == [(3, 9), (1, 1)]
-
-
-@contextmanager
-def scheduler(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A Dask scheduler and workers, each a process of its own; the address."""
-    note = folder / "scheduler.json"
-    quiet = ["--no-dashboard"]
-    start = ["-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", note, *quiet]
-    with process(*start) as main:
-        address = wait_for(lambda: note.exists() and note.read_text() and json.loads(note.read_text())["address"])
-        if not workers:
-            yield address, main
-            return
-        options = ["--nworkers", workers, "--nthreads", 1, "--local-directory", folder, *quiet]
-        with process("-m", "dask", "worker", address, *options) as helpers:
-            with Client(address, set_as_default=False) as client:
-                client.wait_for_workers(workers, timeout=60)
-            yield address, main
-            for worker in psutil.Process(helpers.pid).children(recursive=True):
-                worker.kill()
 
 
 def test_cluster_of_other_processes(tmp_path, monkeypatch, archive, undisturbed):

@@ -16,9 +16,9 @@ from cup4soil.grids import Bounds, Window
 from cup4soil.products import Period, ProductRecord
 from cup4soil.progress import Silent
 from cup4soil.rasters.covariates import CovariateStack
+from cup4soil.soil_blocks import block_size
 from cup4soil.soil_maps import predict_block, soil_map_layers
 from cup4soil.soil_models import load_model
-from cup4soil.soil_predictions import block_size
 from producers.jobs import deliver
 from producers.prediction import PredictRequest, plan_prediction
 from producers.training import plan_training

@@ -14,7 +14,7 @@ from distributed.client import ClosedClientError
 from distributed.comm.addressing import get_address_host_port
 from distributed.scheduler import KilledWorker
 
-from cup4soil.errors import InvalidInput, LimitExceeded, StoreError
+from cup4soil.errors import ClusterLost, InvalidInput, LimitExceeded
 
 # So many blocks wait at each worker: it never idles, and the scheduler never holds a continent.
 _AHEAD = 2
@@ -29,15 +29,27 @@ _MOST_PLAN = "1 GiB"
 class Runner(Protocol):
     """Runs tasks that share one plan. A task may be run again: it gives the same result and writes the same file."""
 
-    def run[P, T, R](self, task: Callable[[P, T], R], plan: P, items: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """Results of ``task(plan, item)`` as they come, in any order. The first error ends the run."""
+    def run[P, T, R](
+        self, task: Callable[[P, T], R], plan: P, items: Sequence[T], *, ordered: bool = False
+    ) -> Iterator[tuple[T, R]]:
+        """Results of ``task(plan, item)`` as they come, in the order of ``items`` only if they are to be ``ordered``.
+
+        The first error ends the run.
+        """
         ...
 
 
 class Here:
     """Runs the tasks one after the other in this process."""
 
-    def run[P, T, R](self, task: Callable[[P, T], R], plan: P, items: Sequence[T]) -> Iterator[tuple[T, R]]:
+    def run[P, T, R](
+        self,
+        task: Callable[[P, T], R],
+        plan: P,
+        items: Sequence[T],
+        *,
+        ordered: bool = False,  # noqa: ARG002
+    ) -> Iterator[tuple[T, R]]:
         """See :class:`Runner`."""
         for item in items:
             yield item, task(plan, item)
@@ -49,8 +61,10 @@ class OnCluster:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def run[P, T, R](self, task: Callable[[P, T], R], plan: P, items: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """See :class:`Runner`."""
+    def run[P, T, R](
+        self, task: Callable[[P, T], R], plan: P, items: Sequence[T], *, ordered: bool = False
+    ) -> Iterator[tuple[T, R]]:
+        """See :class:`Runner`. Results that wait for their turn wait at the workers, and are as many as tasks ahead."""
         waiting = iter(items)
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": _MOST_PLAN}):
             # A task, not data: when every worker that holds the plan is killed, the scheduler makes it again.
@@ -62,7 +76,7 @@ class OnCluster:
                     pending[self._client.submit(task, shared, item, pure=False, retries=_RETRIES)] = item
                 if not pending:
                     return
-                for future in self._done(list(pending)):
+                for future in self._done(list(islice(pending, 1 if ordered else None))):
                     result = future.result()
                     yield pending.pop(future), result
         except KilledWorker as error:
@@ -79,7 +93,7 @@ class OnCluster:
         """Those that have ended, at least one.
 
         Raises:
-            StoreError: when there are no workers for a long time, as nothing would ever end.
+            ClusterLost: when there are no workers for a long time, as nothing would ever end.
         """
         looks = 0
         while looks < _MOST_LOOKS:
@@ -100,8 +114,8 @@ class OnCluster:
         return threads
 
 
-def _lost() -> StoreError:
-    return StoreError(
+def _lost() -> ClusterLost:
+    return ClusterLost(
         "the Dask scheduler or all of its workers were lost",
         "see their logs, and run again, which goes on where it stood",
     )
