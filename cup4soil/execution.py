@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,7 +76,7 @@ class OnCluster:
                     pending[self._client.submit(task, shared, item, pure=False, retries=_RETRIES)] = item
                 if not pending:
                     return
-                for future in self._done(list(islice(pending, 1 if ordered else None))):
+                for future in self._first_done(pending) if ordered else self._done(list(pending)):
                     result = future.result()
                     yield pending.pop(future), result
         except KilledWorker as error:
@@ -88,6 +88,11 @@ class OnCluster:
             raise _lost() from error
         finally:
             self._client.cancel(list(pending))
+
+    def _first_done(self, pending: dict[Any, Any]) -> list[Any]:
+        """The first, once it has ended, and those after it that have."""
+        self._done(list(islice(pending, 1)))
+        return list(takewhile(lambda future: future.done(), pending))
 
     def _done(self, futures: list[Any]) -> list[Any]:
         """Those that have ended, at least one.

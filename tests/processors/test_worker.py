@@ -42,7 +42,7 @@ def begun(marker: Path) -> list[int]:
     return [int(line.split()[0]) for line in marker.read_text().splitlines()] if marker.exists() else []
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, "nothing happened in time"
