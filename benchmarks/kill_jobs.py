@@ -32,6 +32,7 @@ from pydantic import SecretStr
 from processors import processes
 from processors.jobs.queue import Queue
 from processors.jobs.settings import JobSettings
+from stac_catalog.store import Store
 
 PROCESS = "wait"
 ATTEMPTS = 8
@@ -141,7 +142,7 @@ def run(store: Path, database: str | None, kills: int, seed: int) -> Outcome:
     counts = {"server": 0, "worker": 0, "child": 0}
     refused = unanswered = 0
     begun = time.monotonic()
-    store.mkdir(parents=True, exist_ok=True)
+    Store.open(store, settings_of(database))
     with _service(store, database) as service:
         queue = Queue(store, settings_of(database))
         while sum(counts.values()) < kills:
@@ -268,11 +269,10 @@ def _serve(store: Path, settings: JobSettings, port: int) -> None:
 
     from processors.process_router import process_router
     from service import problems
-    from stac_catalog.store import Store
 
     app = FastAPI()
     problems.install(app)
-    app.include_router(process_router(Store.open(store, settings), settings))
+    app.include_router(process_router(Store.open(store, settings, create=False), settings))
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
 
 
