@@ -41,7 +41,7 @@ os._exit(0)
 def test_example(site: Site, name: str, tmp_path: Path) -> None:
     language, text = _EXAMPLES[name]
     if re.search(r"\bKEY\b", text):
-        text = re.sub(r"\bKEY\b", KeyRing(site.store.root).add("of the documents", ["read:*"])[1], text)
+        text = re.sub(r"\bKEY\b", KeyRing(site.store.root).add("of the documents", ["read:*", "write"])[1], text)
     text = (
         re.sub(r"\bITEM\b", site.soc, text)
         .replace(_ADDRESS, site.url)
