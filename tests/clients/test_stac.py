@@ -35,8 +35,8 @@ def test_search(site: Site, client: pystac_client.Client) -> None:
         np.testing.assert_array_equal(remote.read(1), site.stored("q95"))
     later = client.search(collections=[COLLECTION], datetime="2022-01-01/..", limit=1)
     assert len(list(later.items())) == 2
-    wanted = {"op": "=", "args": [{"property": "cup4soil:kind"}, "samples"]}
-    assert [each.collection_id for each in client.search(filter=wanted).items()] == ["samples"]
+    wanted = {"op": "=", "args": [{"property": "cup4soil:kind"}, "composite"]}
+    assert [each.collection_id for each in client.search(filter=wanted).items()] == ["bare-soil-composites"]
 
 
 @reads("PySTAC", "static STAC catalog")
