@@ -1,4 +1,4 @@
-"""Speed of the STAC API and of its peers: ``python benchmarks/stac_api.py``.
+"""Speed of the STAC API and of its peers: ``python -m benchmarks.stac_api``.
 
 A catalog of made-up items is written and served, one after the other, by one uvicorn worker over the embedded index, by
 one over pgstac, and by stac-fastapi-pgstac on the same database. Eight connections ask each of them, every request with
