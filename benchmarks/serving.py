@@ -14,6 +14,7 @@ from types import MappingProxyType
 import httpx
 import psutil
 
+COMMAND = Path(sys.executable).with_name("cup4soil")
 _START_S = 120.0
 
 
@@ -24,10 +25,11 @@ class Serving:
     url: str
     pid: int
 
-    def processes(self) -> list[psutil.Process]:
-        """The server, its web processes, its worker and their children."""
+    def web_processes(self) -> list[psutil.Process]:
+        """The processes that answer: the server itself, or where it has several, those."""
         server = psutil.Process(self.pid)
-        return [server, *server.children(recursive=True)]
+        several = [each for each in server.children() if any("spawn_main" in word for word in each.cmdline())]
+        return several or [server]
 
 
 def free_port() -> int:
@@ -44,7 +46,7 @@ def serving(
 ) -> Iterator[Serving]:
     """``cup4soil serve`` on a store, with ``options`` of its own; what it logs goes to ``log``."""
     port = free_port()
-    command = [Path(sys.executable).with_name("cup4soil"), "serve", "--store", store, "--port", str(port), *options]
+    command = [COMMAND, "serve", "--store", store, "--port", str(port), *options]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CUP4SOIL_")}
     with (log or Path(os.devnull)).open("wb") as stream:
         process = subprocess.Popen(command, env=kept | dict(settings), stdout=stream, stderr=stream)
