@@ -68,6 +68,10 @@ class Watch:
         files = sum(each.num_fds() for each in self._processes)
         return time.monotonic(), memory, files, sum(each.num_threads() for each in self._processes)
 
+    def connections(self) -> int:
+        """Sockets of the web processes, those that listen included."""
+        return sum(len(each.net_connections()) for each in self._processes)
+
     def _run(self) -> None:
         while not self._stop.wait(_SAMPLE_S):
             self.samples.append(self.look())
@@ -120,13 +124,13 @@ def _report(told: Sequence[tuple[str, int, float]], seconds: float) -> None:
 
 
 def _left_open(watch: Watch, idle: int) -> list[str]:
-    """Files that are still open some time after all clients have gone, in words."""
+    """Connections that are still open some time after all clients have gone, in words."""
     for _ in range(60):
-        files = watch.look()[2]
-        if files <= idle + _MORE_COUNT:
+        left = watch.connections()
+        if left <= idle:
             return []
         time.sleep(0.5)
-    return [f"{files} files are open after all clients have gone, {idle} were before they came"]
+    return [f"{left} connections are open after all clients have gone, {idle} were before they came"]
 
 
 def _measure(store: Path, arguments: argparse.Namespace) -> list[str]:
@@ -138,7 +142,7 @@ def _measure(store: Path, arguments: argparse.Namespace) -> list[str]:
         warm = min(30.0, arguments.seconds / 4)
         asyncio.run(_clients(server.url, places, arguments, warm))
         watch = Watch(server)
-        idle = watch.look()[2]
+        idle = watch.connections()
         start = time.monotonic()
         with watch.running():
             outcome = asyncio.run(_clients(server.url, places, arguments, arguments.seconds))

@@ -74,6 +74,17 @@ class ClusterLost(StoreError):
     """The cluster that computes cannot be reached, or was lost while it did."""
 
 
+class DamagedProduct(StoreError):
+    """A file of a registered product is missing or cannot be read.
+
+    ``told`` says so to anybody: it names the ``product`` (collection/item), and nothing of the machine.
+    """
+
+    def __init__(self, product: str, problem: str, hint: str = "") -> None:
+        super().__init__(f"{product}: {problem}", hint)
+        self.told = f"a file of the product {product} cannot be read at present; other products are not affected"
+
+
 _OS_REASONS = {
     errno.ENOSPC: ("no space left on the device", "free some space and run again"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run again"),
@@ -95,6 +106,17 @@ def reading(source: Path, kind: type[Cup4soilError] = InvalidInput) -> Iterator[
         if error.errno is None:
             raise
         raise kind(f"{source} cannot be read: {error.strerror or error}", "give what you may read") from error
+
+
+@contextmanager
+def reading_product(product: str) -> Iterator[None]:
+    """Turn what is wrong with the store while files of ``product`` (collection/item) are read into DamagedProduct."""
+    try:
+        yield
+    except DamagedProduct:
+        raise
+    except StoreError as error:
+        raise DamagedProduct(product, error.problem, error.hint) from error
 
 
 @contextmanager

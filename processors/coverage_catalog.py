@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cup4soil.errors import InvalidInput, NotFound, StoreError
+from cup4soil.errors import DamagedProduct, InvalidInput, NotFound, StoreError, reading_product
 from cup4soil.products import read_record
 from cup4soil.settings import Settings
 from processors.coverages import Coverage, Interval, Item, choose, choose_all, periods
@@ -117,8 +117,12 @@ class CoverageCatalog:
         """An item never changes once it is there: its record is read once in a process."""
         key = (collection_id, item_id)
         if key not in self._items:
+            name = f"{collection_id}/{item_id}"
             folder = self.store.find(collection_id, item_id)
-            self._items[key] = None if folder is None else Item.of(read_record(folder), folder)
+            if folder is None:
+                raise DamagedProduct(name, "its record is missing", "restore the store from a copy")
+            with reading_product(name):
+                self._items[key] = Item.of(read_record(folder), folder)
         return self._items[key]
 
     def _read(self) -> dict[str, Collection]:

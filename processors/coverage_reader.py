@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
-from cup4soil.errors import InvalidInput
+from cup4soil.errors import InvalidInput, reading_product
 from cup4soil.grids import Window, crs_code, crs_of
 from cup4soil.rasters.coverage import Handles, Piece, read_stored
 from processors.coverage_catalog import CoverageCatalog
@@ -100,7 +100,7 @@ class CoverageReader:
         missing = [position for position in range(len(fields)) if np.isnan(values[position])]
         for positions in _by_file(item, [fields[position] for position in missing]):
             places = [item.places[fields[missing[position]].name] for position in positions]
-            stored = read_stored(self.handles, _piece(item, places), cell)[:, 0, 0]
+            stored = self._stored(item, places, cell)[:, 0, 0]
             for position, place, number in zip(positions, places, stored.tolist(), strict=True):
                 if number != place.field.nodata:
                     scaled = number * place.field.scale + place.field.offset
@@ -114,6 +114,11 @@ class CoverageReader:
             self._paint(values, item, fields, grid, blank=None if position else nodata)
         return Answer(coverage, fields, grid, values, nodata, items, crs or reference_of(crs_of(grid)))
 
+    def _stored(self, item: Item, places: Sequence[Place], grid: GeoBox) -> NDArray[np.integer]:
+        """Stored integers of ``places`` of one file on ``grid``."""
+        with reading_product(item.name):
+            return read_stored(self.handles, _piece(item, places), grid)
+
     def close(self) -> None:
         """Close the files that are kept open."""
         self.handles.close()
@@ -124,7 +129,7 @@ class CoverageReader:
         """Lay the item's valid cells over ``values``, which hold nothing but ``blank`` unless that is None."""
         for positions in _by_file(item, fields):
             places = [item.places[fields[position].name] for position in positions]
-            stored = read_stored(self.handles, _piece(item, places), grid)
+            stored = self._stored(item, places, grid)
             for position, place, cells in zip(positions, places, stored, strict=True):
                 if blank == place.field.nodata and _alike(place.field, fields[position]):
                     values[position] = cells

@@ -66,6 +66,11 @@ class Item:
     places: dict[str, Place]
     verdict: Verdict | None = None
 
+    @property
+    def name(self) -> str:
+        """Collection and id, by which people find the product."""
+        return f"{self.folder.parent.name}/{self.id}"
+
     @classmethod
     def of(cls, record: ProductRecord, folder: Path) -> "Item | None":
         """The item of a record whose files lie in ``folder``; None for a product without rasters."""

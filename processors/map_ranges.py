@@ -8,6 +8,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from cup4soil.errors import reading_product
 from cup4soil.grids import Window
 from cup4soil.rasters.coverage import Handles
 from cup4soil.rasters.reduced import read_reduced
@@ -79,7 +80,10 @@ class Ranges:
         step = 2 ** max(0, math.ceil(math.log2(max(rows, cols) / _CELLS)))
         shape = (math.ceil(rows / step), math.ceil(cols / step))
         whole = Window(0, 0, rows, cols)
-        stored = read_reduced(self._handles, place.path, [place.band], whole, shape, categorical=False)[0]
+        with reading_product(item.name):
+            stored = read_reduced(self._handles, place.path, item.grid, [place.band], whole, shape, categorical=False)[
+                0
+            ]
         valid: NDArray[np.float64] = stored[stored != place.field.nodata].astype(np.float64)
         return valid * place.field.scale + place.field.offset
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 
+from cup4soil.errors import reading_product
 from cup4soil.grids import Bounds, Window, crs_code, crs_of
 from cup4soil.rasters.coverage import Handles
 from cup4soil.rasters.reduced import read_reduced
@@ -96,7 +97,8 @@ def _stored(
     places = [item.places[name] for name in names]
     categorical = bool(places[0].field.categories)
     bands = [place.band for place in places]
-    return read_reduced(handles, places[0].path, bands, window, shape, categorical=categorical)
+    with reading_product(item.name):
+        return read_reduced(handles, places[0].path, item.grid, bands, window, shape, categorical=categorical)
 
 
 def _by_file(item: Item, fields: Sequence[Field]) -> list[list[int]]:

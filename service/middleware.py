@@ -6,6 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cup4soil.errors import LimitExceeded
 from service.problems import problem
 
 
@@ -34,7 +35,7 @@ class BodyLimit:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._most:
-                return {"type": "http.disconnect"}
+                raise LimitExceeded(f"the request's body is larger than {self._most} bytes", "send less")
             return message
 
         await self._app(scope, counted, send)

@@ -12,6 +12,7 @@ from cup4soil.errors import (
     ChangedMeanwhile,
     Conflict,
     Cup4soilError,
+    DamagedProduct,
     InvalidArea,
     InvalidInput,
     InvalidRaster,
@@ -85,7 +86,8 @@ def install(app: FastAPI) -> None:
         status = status_of(error)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _LOG.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
-            return problem(request, status, "the service cannot answer this at present")
+            told = error.told if isinstance(error, DamagedProduct) else "the service cannot answer this at present"
+            return problem(request, status, told)
         kind = getattr(error, "problem_type", "about:blank")
         return problem(request, status, str(error), kind=kind)
 

@@ -64,6 +64,13 @@ class ServiceSettings(JobSettings, CoverageSettings, EdrSettings, FeatureSetting
     )
     search_seconds: float = Field(default=10.0, gt=0, description="Longest time one search may take (s).")
     request_kib: int = Field(default=4096, ge=1, description="Largest body of any request (KiB).")
+    header_kib: int = Field(default=16, ge=4, description="Largest head of any request, its address included (KiB).")
+    head_seconds: float = Field(default=20.0, gt=0, description="Longest time a request's head may take to come (s).")
+    body_seconds: float = Field(default=60.0, gt=0, description="Longest time a request's body may take to come (s).")
+    stalled_seconds: float = Field(
+        default=30.0, gt=0, description="Longest time a client may leave an answer unread (s)."
+    )
+    most_connections: int = Field(default=1000, ge=10, description="Most connections of one web process.")
     trust_proxy: bool = Field(
         default=False, description="Whether to believe X-Forwarded headers: only behind a proxy that sets them."
     )

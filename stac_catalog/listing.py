@@ -10,13 +10,14 @@ from cup4soil.errors import StoreError
 from stac_catalog.catalogs import CATALOG_FILE, COLLECTION_FILE
 from stac_catalog.pages import is_page_file
 
+_LONGEST_NAME: Final = 250  # of 255 that file systems take, room for a suffix
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _HINT: Final = "run cup4soil catalog build"
 
 
 def is_name(name: str) -> bool:
     """True for what may be the id, and the folder, of a collection or an item."""
-    return _NAME.fullmatch(name) is not None and not name.endswith(".json")
+    return len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) is not None and not name.endswith(".json")
 
 
 def listed_collections(catalog: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """Metadata over HTTP: a page for each product, its metadata in every form, the catalog in DCAT, sitemap and robots."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from cup4soil.errors import InvalidInput, NotFound
+from cup4soil.errors import Cup4soilError, InvalidInput, NotFound
 from cup4soil.products import ProductRecord
 from cup4soil.settings import Settings
 from stac_catalog.api_addresses import Addresses
@@ -31,6 +32,7 @@ from stac_catalog.visibility import is_hidden, visible
 
 SCHEMA_PATH: Final = "/schemas/cup4soil/v1.0.0/schema.json"
 _DCAT_PAGE: Final = 100
+_LOG = logging.getLogger(__name__)
 _FRESH: Final = {"Cache-Control": "no-cache"}
 _JSON_LD: Final = "application/ld+json"
 _RDF_XML: Final = "application/rdf+xml"
@@ -116,7 +118,7 @@ class _Service:
         chosen = names[(page - 1) * _DCAT_PAGE : page * _DCAT_PAGE]
         if not chosen:
             raise NotFound(f"the collection has no page {page}", "begin with page 1")
-        records = (self._store.record(collection, name) for name in chosen)
+        records = self._sound(collection, chosen)
         document = dcat_catalog(
             f"{here}{page}",
             self._backend.titles().get(collection, collection),
@@ -163,6 +165,14 @@ class _Service:
         if is_hidden(collection) or self._store.find(collection, item) is None:
             raise NotFound(f"no product {shown(item)} in the collection {shown(collection)}", "see the catalog")
         return self._store.record(collection, item)
+
+    def _sound(self, collection: str, names: Iterable[str]) -> Iterator[ProductRecord]:
+        """The records of a list; one that is damaged or has just gone must not spoil the others."""
+        for name in names:
+            try:
+                yield self._store.record(collection, name)
+            except Cup4soilError as error:
+                _LOG.error("%s/%s is left out of a list: %s", collection, name, error)
 
     def _described(self, request: Request, collection: str, item: str) -> Described:
         record = self._record(collection, item)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
-from cup4soil.errors import NotFound, StoreError, writing
+from cup4soil.errors import NotFound, StoreError, reading_product, writing
 from cup4soil.products import ProductRecord, read_record
 from cup4soil.settings import Settings
 from cup4soil.staging import sweep, unfinished
@@ -72,8 +72,11 @@ class Store:
 
         Raises:
             NotFound: when there is none.
+            DamagedProduct: when it cannot be read.
         """
-        return read_record(self._folder_of(collection, product_id))
+        folder = self._folder_of(collection, product_id)
+        with reading_product(f"{collection}/{product_id}"):
+            return read_record(folder)
 
     @property
     def ledger(self) -> Ledger:
@@ -198,7 +201,7 @@ class Store:
     def _folder_of(self, collection: str, product_id: str) -> Path:
         folder = self.find(collection, product_id)
         if folder is None:
-            raise NotFound(f"no item {collection}/{product_id} in {self.root}", "see the catalog for what there is")
+            raise NotFound(f"no item {collection}/{product_id} in the store", "see the catalog for what there is")
         return folder
 
     def _follow(self) -> None:

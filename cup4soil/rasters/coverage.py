@@ -46,15 +46,15 @@ class Handles:
         weakref.finalize(self, _close, self._idle)
 
     @contextmanager
-    def take(self, path: Path) -> Iterator[DatasetReader]:
-        """An open handle of ``path``.
+    def take(self, path: Path, grid: GeoBox) -> Iterator[DatasetReader]:
+        """An open handle of ``path``, which is on ``grid``.
 
         Raises:
-            StoreError: when the file is missing or cannot be read.
+            StoreError: when the file is missing or cannot be read, or is on another grid.
         """
         try:
             key = _identity(path)
-            dataset = self._reuse(key) or _open(path)
+            dataset = self._reuse(key) or _open(path, grid)
         except (OSError, RasterioError) as error:
             raise StoreError(f"{path.name} cannot be opened: {error}", "restore the store from a copy") from error
         try:
@@ -108,7 +108,7 @@ def read_stored(handles: Handles, piece: Piece, target: GeoBox) -> NDArray[np.in
         StoreError: when the file cannot be read.
     """
     shape = (target.shape[0], target.shape[1])
-    with handles.take(piece.path) as dataset:
+    with handles.take(piece.path, piece.source) as dataset:
         if target.crs == piece.source.crs:
             row, col, height, width = _place(piece.source, target)
             if _on_lattice(row, col, height, width, shape):
@@ -129,9 +129,14 @@ def _identity(path: Path) -> _Identity:
     return path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
-def _open(path: Path) -> DatasetReader:
+def _open(path: Path, grid: GeoBox) -> DatasetReader:
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-        return rasterio.open(path, num_threads=_DECODERS)
+        dataset = rasterio.open(path, num_threads=_DECODERS)
+    # A file that was damaged or replaced may be a raster all the same.
+    if dataset.shape != tuple(grid.shape) or not dataset.transform.almost_equals(grid.affine):
+        dataset.close()
+        raise StoreError(f"{path.name} is not on the grid of its record", "restore the store from a copy")
+    return dataset
 
 
 def _place(source: GeoBox, target: GeoBox) -> tuple[float, float, float, float]:

@@ -13,6 +13,7 @@ from service.console import ConsoleProgress, show
 from service.demo import Demo, run_demo
 from service.running import check_port
 from service.running import serve as run_service
+from service.settings import ServiceSettings
 
 _HOST = "127.0.0.1"
 
@@ -61,7 +62,7 @@ def _serve(store: Path, port: int) -> None:
     click.echo(f"\nServing it; Ctrl-C ends. Open\n  page               {address}/")
     for what, path in (("OGC APIs", "/ogc"), ("STAC API", "/stac"), ("static STAC", "/catalog/catalog.json")):
         click.echo(f"  {what:<18} {address}{path}")
-    run_service(store, _HOST, port, workers=1, worker=True, trust_proxy=False)
+    run_service(store, _HOST, port, ServiceSettings(trust_proxy=False), workers=1, worker=True)
 
 
 def _facts(result: Demo, seconds: float) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def serve(store: Path | None, host: str, port: int, workers: int, no_worker: boo
     if settings.public_url is None and host not in _LOOPBACK:
         click.echo("CUP4SOIL_PUBLIC_URL is not set: links below /ogc will name this machine's own address", err=True)
     click.echo(f"Serving {root} on http://{host}:{port} (Ctrl-C ends it)", err=True)
-    run_service(root, host, port, workers=workers, worker=not no_worker, trust_proxy=settings.trust_proxy)
+    run_service(root, host, port, settings, workers=workers, worker=not no_worker)
 
 
 def named_store(store: Path | None, settings: ServiceSettings) -> Path:

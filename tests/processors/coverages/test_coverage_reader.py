@@ -282,12 +282,12 @@ def test_a_damaged_file_is_the_stores_fault_and_a_mended_one_is_read(tmp_path: P
 
 
 def test_no_more_handles_are_kept_than_allowed(world: World) -> None:
-    handles = Handles(max_idle=2)
+    handles, grid = Handles(max_idle=2), worlds.european(LEFT, TOP, 700, 600)
     for name in ("mean", "q95", "aoa"):
-        with handles.take(world.tile / f"{name}.tif"):
+        with handles.take(world.tile / f"{name}.tif", grid):
             pass
     assert len(handles._idle) == 2
-    with handles.take(world.tile / "aoa.tif") as first, handles.take(world.tile / "aoa.tif") as second:
+    with handles.take(world.tile / "aoa.tif", grid) as first, handles.take(world.tile / "aoa.tif", grid) as second:
         assert first is not second
     handles.close()
     assert not handles._idle
