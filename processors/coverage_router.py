@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from threading import BoundedSemaphore
+from functools import partial
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
@@ -88,27 +89,30 @@ def coverage_router(store: Store, settings: Settings, limits: Limits | None = No
 
 
 class _Doors:
-    """The endpoints. They are no coroutines: the framework runs them in its threads."""
+    """The endpoints. Those that are no coroutines run in the framework's threads."""
 
     def __init__(self, reader: CoverageReader, institution: str) -> None:
         self._reader = reader
         self._institution = institution
         self._pictures = Pictures(reader)
-        self._turns = BoundedSemaphore(_AT_ONCE)
+        # Threads of their own: those who wait for a large answer hold up no other.
+        self._turns = CapacityLimiter(_AT_ONCE)
 
-    def coverage(self, collection: str, request: Request) -> Response:
+    async def coverage(self, collection: str, request: Request) -> Response:
         query = replace(parse_query(request.query_params.multi_items()), strict=_is_strict(request))
         kind = _FORMATS.choose(query.format, request.headers.get("accept"))
+        return await to_thread.run_sync(partial(self._made, collection, query, kind), limiter=self._turns)
+
+    def _made(self, collection: str, query: CoverageQuery, kind: str) -> Response:
         if kind == "text/html":
             return HTMLResponse(coverage_page(self._reader.catalog, collection, query.when), headers={"Vary": "Accept"})
-        with self._turns:
-            if kind == PNG:
-                answer, picture, style = self._pictures.draw(collection, query)
-                headers = _headers((answer,), kind, query) | {"Link": legend_link(style)}
-                return Response(picture, media_type=PNG, headers=headers)
-            answers = self._read(collection, query, kind)
-            body = encode(answers, kind, self._institution)
-            return Response(body, media_type=kind, headers=_headers(answers, kind, query))
+        if kind == PNG:
+            answer, picture, style = self._pictures.draw(collection, query)
+            headers = _headers((answer,), kind, query) | {"Link": legend_link(style)}
+            return Response(picture, media_type=PNG, headers=headers)
+        answers = self._read(collection, query, kind)
+        body = encode(answers, kind, self._institution)
+        return Response(body, media_type=kind, headers=_headers(answers, kind, query))
 
     def domain_set(self, collection: str, request: Request) -> JSONResponse:
         coverage = self._described(collection, request)
