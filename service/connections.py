@@ -4,7 +4,10 @@ A client that sends a byte now and then, or reads none, would else hold a connec
 answer, for as long as it likes.
 """
 
+import fcntl
 import math
+import sys
+import termios
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,8 +89,17 @@ class PatientProtocol(H11Protocol):
         if waiting:
             max(waiting, key=lambda each: each._count).transport.abort()
 
+    def _untaken(self) -> int:
+        """Bytes that the reader has not taken yet, those included that wait in the system."""
+        own = self.transport.get_write_buffer_size()
+        connection = self.transport.get_extra_info("socket")
+        if connection is None or connection.fileno() < 0:
+            return own
+        waiting = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))  # Linux: SIOCOUTQ, see tcp(7)
+        return own + int.from_bytes(waiting, sys.byteorder)
+
     def _look(self) -> None:
-        seen, unsent = (self._phase, id(self.cycle)), self.transport.get_write_buffer_size()
+        seen, unsent = (self._phase, id(self.cycle)), self._untaken()
         if seen != self._seen or unsent > self._unsent or self._unsent - unsent >= self._enough:
             self._seen, self._unsent, self._count = seen, unsent, 0
         self._count += 1

@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from processors.process_router import client_hash
 from service.logs import REQUEST, request_id
 from service.metrics import DURATION, REQUESTS, RUNNING, SENT
+from service.problems import CLIENT_GONE
 
 _LOG = logging.getLogger("cup4soil.access")
 # Of what no route of the application answers, only these parts of addresses are told apart: there are few of them.
 _PARTS = frozenset({"catalog", "demo", "ogc", "stac", "tiles", "oai", "assets"})
-_ABORTED = 499  # as nginx has it: the client went away before the answer
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -31,7 +31,7 @@ class Observed:
         name = request_id(Headers(scope=scope).get("x-request-id"))
         # Not taken back: it belongs to the request's own task, and what fails is logged further out.
         REQUEST.set(name)
-        status, size, started = _ABORTED, 0, time.perf_counter()
+        status, size, started = CLIENT_GONE, 0, time.perf_counter()
 
         async def counted(message: Message) -> None:
             nonlocal status, size

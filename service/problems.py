@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from cup4soil.errors import (
     ChangedMeanwhile,
@@ -29,6 +30,7 @@ from service.keys import KeyNeeded, NotAllowed
 from service.logs import REQUEST
 
 MEDIA_TYPE = "application/problem+json"
+CLIENT_GONE = 499  # as nginx has it: the client went away before the answer
 
 # The nearest entry along an error's ancestry counts.
 STATUS: dict[type[Cup4soilError], HTTPStatus] = {
@@ -103,6 +105,10 @@ def install(app: FastAPI) -> None:
         if request.method == "OPTIONS" and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         return problem(request, HTTPStatus(error.status_code), str(error.detail), headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:  # noqa: ARG001
+        return Response(status_code=CLIENT_GONE)
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:

@@ -175,8 +175,8 @@ def test_a_reader_who_is_only_slow_gets_all(server: Server) -> None:
         parts = []
         while part := connection.recv(65_536):
             parts.append(part)
-            if len(parts) < 40:
-                time.sleep(0.1)
+            if len(parts) < 200:
+                time.sleep(0.03)
     head, _, body = b"".join(parts).partition(b"\r\n\r\n")
     length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
     assert len(body) == int(length.split(b":")[1])
