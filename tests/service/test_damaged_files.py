@@ -99,10 +99,10 @@ def _flip(path: Path, *places: int) -> None:
 
 
 def _cells(path: Path) -> None:
-    """Some bytes in each tile of full resolution and of its overviews.
+    """The beginning of each tile of full resolution and of its overviews.
 
-    Of single bits that are wrong GDAL finds only those after which a tile cannot be unpacked: it does not look at the
-    sums of its tiles. Those of whole files are compared by ``cup4soil catalog validate``.
+    Of bytes that are wrong within a tile GDAL finds only those after which it cannot be unpacked: it does not look at
+    the sums of tiles. Those of whole files are compared by ``cup4soil catalog validate``.
     """
     with rasterio.open(path) as dataset:
         places = []
@@ -110,12 +110,11 @@ def _cells(path: Path) -> None:
             more = {} if level is None else {"ovr": level}
             row = 0
             while offset := dataset.get_tag_item(f"BLOCK_OFFSET_{row}_{row}", "TIFF", bidx=1, **more):
-                size = dataset.get_tag_item(f"BLOCK_SIZE_{row}_{row}", "TIFF", bidx=1, **more)
-                places.append(int(offset) + int(size) // 2)
+                places.append(int(offset))
                 row += 1
     content = bytearray(path.read_bytes())
     for place in places:
-        content[place : place + 100] = b"\xff" * 100
+        content[place : place + 2] = b"\xff\xff"
     path.write_bytes(content)
 
 
