@@ -21,6 +21,7 @@ from processors.processes import process_ids
 _BOX: Json = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
 _TEXT: Json = {"type": "string"}
 OPENAPI = "application/vnd.oai.openapi+json"
+SCHEMA = "application/schema+json"
 
 
 def openapi_document(config: Mapping[str, Any], *, plain: bool = False) -> Json:
@@ -82,11 +83,10 @@ def _coverage_paths() -> Json:
         PNG: {"schema": binary},
         COVERAGE_JSON: {"schema": {"type": "object"}},
     }
+    fields = _page("schema", "Fields of a collection", "coverages", collection)
     paths: Json = {
         "/collections/{collectionId}": {"get": _page("collection", "A collection", "coverages", collection)},
-        "/collections/{collectionId}/schema": {
-            "get": _page("schema", "Fields of a collection", "coverages", collection)
-        },
+        "/collections/{collectionId}/schema": {"get": fields},
         "/collections/{collectionId}/coverage": {
             "get": {
                 "operationId": "collection.getCoverage",
@@ -104,6 +104,8 @@ def _coverage_paths() -> Json:
         about = _page(f"coverage-{name}", f"{text} of a coverage", "coverages", collection, formats=("json",))
         about["parameters"].append(ref("parameters", "datetime"))
         paths[f"/collections/{{collectionId}}/coverage/{name}"] = {"get": about}
+    for about in (fields, paths["/collections/{collectionId}/coverage/schema"]["get"]):
+        about["responses"]["200"]["content"][SCHEMA] = {"schema": {"type": "object"}}
     return paths
 
 

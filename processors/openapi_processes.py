@@ -91,7 +91,7 @@ def _get(id_: str, text: str, tag: str, schema: str, *parameters: Json, missing:
         "parameters": [*parameters, form("json", "html")],
         "responses": {
             "200": {"description": f"{text}.", "content": content},
-            **errors("400", *(("404",) if missing else ()), "503"),
+            **errors("400", *(("404",) if missing else ()), "503", page=True),
         },
     }
 

@@ -1,23 +1,17 @@
 """The OpenAPI document of the whole service: valid, whole in itself, of every route; and true, as requests show."""
 
 import re
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from openapi_spec_validator import validate
 
-from cup4soil.settings import Settings
 from service.app import create_app
 from service.settings import ServiceSettings
-from stac_catalog.store import Store
-from tests.catalog import products
-from tests.processors import site_products
+from tests.service import whole_service
 
 openapi_fuzz = pytest.importorskip("benchmarks.openapi_fuzz", reason="schemathesis is not installed")
 
@@ -26,13 +20,7 @@ _EXAMPLES = 2
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with one product of each kind that the service treats in its own way."""
-    base = tmp_path_factory.mktemp("openapi")
-    store = Store.open(base / "store", Settings())
-    for name in ("composite", "soil_map", "model"):
-        store.register(getattr(products, name)(base / name), base / name)
-    site_products.register(store, base / "sites", site_products.scattered(20))
-    return base / "store"
+    return whole_service.fill(tmp_path_factory.mktemp("openapi"))
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +29,9 @@ def app(root: Path) -> FastAPI:
 
 
 @pytest.fixture(scope="module")
-def address(app: FastAPI) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+def address(root: Path) -> Iterator[str]:
+    with whole_service.serving(root) as address:
+        yield address
 
 
 def _shape(path: str) -> str:
