@@ -67,5 +67,5 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.1)
-    process.kill()
+    process.terminate()  # which ends its web processes, too
     raise RuntimeError("the service did not start")
