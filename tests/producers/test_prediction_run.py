@@ -161,7 +161,7 @@ def test_a_model_replaced_during_the_run_is_told(world: Profiles, model: Path, t
     run = planned(model, world.covariates)
     plan = run.block_plan(tmp_path)
     with pytest.raises(StoreError, match="was replaced during the run"):
-        prediction_run._model(plan.model, "sha256:other", ("clay",))
+        prediction_run.held_model(plan.model, "sha256:other", ("clay",))
 
 
 def test_blocks_outside_the_area_are_not_read(
