@@ -63,7 +63,7 @@ def test_doors(server):
         assert answer.headers["x-content-type-options"] == "nosniff"
     health = server.get("/health").json()
     assert health["status"] == "ok"
-    assert health["products"] == {"bare-soil-composites": 1, "models": 1, "soc": 1}
+    assert health["products"] == {"bare-soil-composites": 1, "models": 1, "soc": 1, "validation-sites": 1}
 
 
 def test_cogs_by_byte_range_through_gdal(server, made):
