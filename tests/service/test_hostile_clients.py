@@ -21,7 +21,7 @@ import pytest
 from cup4soil.settings import Settings
 from stac_catalog.store import Store
 from tests.processors.coverages import worlds
-from tests.service.test_service import free_port
+from tests.service.running import free_port
 
 COLLECTION = "soc-0-20cm"
 COVERAGE = f"/ogc/collections/{COLLECTION}/coverage"
@@ -47,9 +47,7 @@ class Server:
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=60, **more)
 
     def connect(self) -> socket.socket:
-        found = socket.create_connection(("127.0.0.1", self.port), timeout=GIVEN_UP_S)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        return found
+        return socket.create_connection(("127.0.0.1", self.port), timeout=GIVEN_UP_S)
 
     def well(self) -> None:
         """A healthy client is answered."""
