@@ -16,6 +16,7 @@ from stac_catalog.metadata import FORMS
 
 _RESUMPTION = "{http://www.openarchives.org/OAI/2.0/}resumptionToken"
 _MERCATOR = morecantile.tms.get("WebMercatorQuad")
+_EDGE = 0.05
 _FINAL = ("successful", "failed", "dismissed")
 _BAD: Sequence[tuple[str, int]] = (
     ("/ogc/collections/{raster}/coverage?bbox=1", 400),
@@ -105,7 +106,11 @@ def _place(item: dict[str, Any]) -> Place:
     assets = [asset for asset in item["assets"].values() if "bands" in asset]
     bands = tuple(band["name"] for asset in assets for band in asset["bands"])
     files = tuple(Path(asset["href"]).name for asset in assets)
-    return Place(item["collection"], item["id"], tuple(item["bbox"]), bands, files)
+    west, south, east, north = item["bbox"]
+    # Of a box in degrees the corners may lie outside the raster, which is turned against them.
+    width, height = _EDGE * (east - west), _EDGE * (north - south)
+    box = (west + width, south + height, east - width, north - height)
+    return Place(item["collection"], item["id"], box, bands, files)
 
 
 def _text(box: tuple[float, ...]) -> str:
