@@ -8,7 +8,7 @@ from cup4soil.errors import InvalidInput
 from processors.coverages import Interval
 
 _DATE = re.compile(
-    r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?)?)?"
+    r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?(Z|[+-]\d{2}:\d{2})?)?)?)?"
 )
 # Colons stand within times, too: ends are told apart by quotes, or by the year that follows.
 _ENDS = re.compile(r'\s*("[^"]*"|\*|\.\.)\s*:\s*("[^"]*"|\*|\.\.)\s*')
@@ -76,12 +76,14 @@ def _span(match: re.Match[str]) -> tuple[datetime, datetime]:
 
 
 def _moment(match: re.Match[str]) -> tuple[datetime, datetime]:
-    """Beginning and end of the second, or of the minute where no second is given."""
+    """Beginning and end of the second, of the part of one, or of the minute where no second is given."""
     late = match[4] == "24" and match[5] == "00" and (match[6] or "00") == "00"
     hour = "00" if late else match[4]
-    text = f"{match[1]}-{match[2]}-{match[3]}T{hour}:{match[5]}:{match[6] or '00'}{match[7] or 'Z'}"
+    fraction = (match[7] or "0")[:6]
+    text = f"{match[1]}-{match[2]}-{match[3]}T{hour}:{match[5]}:{match[6] or '00'}.{fraction}{match[8] or 'Z'}"
     instant = datetime.fromisoformat(text).astimezone(UTC)
     if late:
         # Up to that instant, which belongs to the next day.
         return instant + timedelta(days=1) - _HAIR, instant + timedelta(days=1) - _HAIR
-    return instant, instant + timedelta(seconds=1 if match[6] else 60) - _HAIR
+    length = timedelta(microseconds=10 ** (6 - len(fraction))) if match[7] else timedelta(seconds=1 if match[6] else 60)
+    return instant, instant + length - _HAIR

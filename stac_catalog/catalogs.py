@@ -54,8 +54,8 @@ _DESCRIPTIONS: dict[ProductKind, str] = {
     ),
     "model": "Models that predict a soil property. Each item states its figures of validation and its limitations.",
     "samples": (
-        "Places of soil samples with what was measured there, what a model predicted without having seen them, and its "
-        "90 % interval. Each item states its model, its licence and how exact its places are."
+        "Places of soil samples with what was measured there, what a model predicted without having seen them, and the "
+        "interval of that. Each item states its model, its licence and how exact its places are."
     ),
 }
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from lxml import etree
 
-from cup4soil.errors import Cup4soilError, LimitExceeded, StoreError
+from cup4soil.errors import Cup4soilError, DamagedProduct, LimitExceeded, StoreError
 from cup4soil.settings import Settings
 from stac_catalog.iso_elements import NAMESPACES
 from stac_catalog.oai import oai_router
@@ -41,7 +41,7 @@ def application(store: Store, settings: Settings, **options: object) -> FastAPI:
 
     @app.exception_handler(Cup4soilError)
     async def domain(request: Request, error: Cup4soilError) -> JSONResponse:
-        kinds = {StoreError: 503, LimitExceeded: 413}
+        kinds = {StoreError: 503, DamagedProduct: 503, LimitExceeded: 413}
         return JSONResponse({"detail": str(error)}, kinds.get(type(error), 400))
 
     return app

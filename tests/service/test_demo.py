@@ -35,9 +35,10 @@ def test_composite_leads_to_its_scenes(demo):
 
 def test_rerun_finds_everything(demo, capsys):
     store = demo.catalog.parents[1]
-    before = {
-        path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file() and path.name != "score.json"
-    }
+    # Readers of a database of SQLite touch the index of its log.
+    changing = ("score.json", ".sqlite-shm")
+    files = (path for path in store.rglob("*") if path.is_file() and not path.name.endswith(changing))
+    before = {path: path.stat().st_mtime_ns for path in files}
     assert run(["demo", "--store", str(store), "--size", "120", "--no-serve", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["products"]["soc"] == demo.soil_map.record.id
     assert {path: path.stat().st_mtime_ns for path in before} == before
