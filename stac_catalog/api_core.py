@@ -119,7 +119,7 @@ class CoreClient(AsyncBaseCoreClient):
         return Reading(names, self.service.most_items, language, collection)
 
     async def _found(self, request: Request, asked: Asked, links: list[dict[str, Any]]) -> Response:
-        content = await run_in_threadpool(self._search, request, asked, links)
+        content = await self.service.searched(lambda: self._search(request, asked, links))
         return Response(content, media_type=GEOJSON)
 
     def _search(self, request: Request, asked: Asked, links: list[dict[str, Any]]) -> str:

@@ -1,7 +1,8 @@
 """What the parts of the STAC API share: the backend, addresses, and pieces of answers."""
 
+import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +15,8 @@ from stac_catalog.search_backend import SearchBackend
 from stac_catalog.search_documents import JSON
 from stac_catalog.search_values import shown
 
+_QUICK_SECONDS: Final = 0.1
+
 
 class Service:
     """What answers are made with. A page has ``most_items`` at most."""
@@ -22,6 +25,7 @@ class Service:
         self.backend = backend
         self.addresses = addresses
         self.most_items = most_items
+        self._turn = asyncio.Semaphore()
 
     async def quick[T](self, ask: Callable[[], T]) -> T:
         """Answer of a question by name; other requests wait for it only where it takes no time."""
@@ -30,6 +34,19 @@ class Service:
         if not self.backend.is_current():
             await run_in_threadpool(self.backend.sync)
         return ask()
+
+    async def searched[T](self, ask: Callable[[], T]) -> T:
+        """Answer of a search. One is at work at a time, unless it takes long: then the next begins beside it.
+
+        In this process threads would hinder each other more than they gain: each waits for the interpreter
+        whenever SQLite gives it a row.
+        """
+        if not self.backend.instant:
+            return await run_in_threadpool(ask)
+        async with self._turn:
+            search = asyncio.ensure_future(run_in_threadpool(ask))
+            await asyncio.wait({search}, timeout=_QUICK_SECONDS)
+        return await search
 
     async def known(self, collection: str) -> None:
         """See that there is a collection.

@@ -81,7 +81,7 @@ class PgstacIndex:
             StoreError: as :meth:`sync`.
         """
         asked = allowed(query)
-        return self._answered(lambda answers: answers.page(asked, self._matched(answers, asked)))
+        return self._answered(lambda answers: answers.page(asked, self._matched(asked)))
 
     def aggregate(self, query: Query, wanted: Sequence[Aggregation]) -> list[Aggregated]:
         """What is asked about the items that fit, on whatever page. Raises as :meth:`search`."""
@@ -156,8 +156,8 @@ class PgstacIndex:
             replace_all({path: uuid.uuid4().hex.encode()})
         return path.read_text()
 
-    def _matched(self, answers: Answers, query: Query) -> Callable[[], int]:
-        return lambda: self._counts.of(query, self._seen or "", lambda: answers.count(query))
+    def _matched(self, query: Query) -> Callable[[Callable[[], int]], int]:
+        return lambda count: self._counts.of(query, self._seen or "", count)
 
     def _summarised(self, answers: Answers, query: Query) -> dict[str, PropertySummary]:
         """What was found in this state of the catalog is kept: every item has to be looked at."""

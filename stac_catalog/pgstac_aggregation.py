@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from stac_catalog.pgstac_sql import ITEMS, Ask, json_value, order_of_values, rendered
+from stac_catalog.pgstac_sql import ITEMS, json_value, order_of_values, rendered
 from stac_catalog.search_aggregation import MOST_BUCKETS, Aggregation, columns_and_rows
-from stac_catalog.search_conditions import COLUMNS
+from stac_catalog.search_conditions import COLUMNS, TRUE, Ask
 
 _WEST, _SOUTH = "(i.bbox->>0)::float8", "(i.bbox->>1)::float8"
 # Of a box with heights the third and fourth of four, else the fourth and fifth of six.
@@ -45,7 +45,7 @@ def _terms(field: str, condition: Ask) -> Ask:
         of = f"FROM {ITEMS} WHERE {condition.sql} GROUP BY 1"
         sql = f"SELECT {column}, '{kind}', count(*) {of} ORDER BY 3 DESC, 1 LIMIT {MOST_BUCKETS}"
         return Ask(sql, condition.parameters)
-    value = rendered(json_value(field), lambda _: Ask("TRUE", []))
+    value = rendered(json_value(field), lambda _: TRUE)
     _, *order = order_of_values("v.value")
     sql = f"""
         SELECT v.value, CASE jsonb_typeof(v.value) WHEN 'boolean' THEN 'b' ELSE 'n' END, v.items FROM (

@@ -10,11 +10,11 @@ import psycopg
 from cup4soil.errors import LimitExceeded
 from stac_catalog.pgstac_aggregation import aggregation_ask
 from stac_catalog.pgstac_properties import summaries
-from stac_catalog.pgstac_sql import ITEMS, Ask, rendered, sort_terms, where
+from stac_catalog.pgstac_sql import ITEMS, rendered, sort_terms, where
 from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_backend import PAGE_BYTES, Page, PropertySummary
-from stac_catalog.search_conditions import Condition, all_of
-from stac_catalog.search_paging import Term, after, decode_token, encode_token, order
+from stac_catalog.search_conditions import TRUE, Ask, Condition, all_of
+from stac_catalog.search_paging import Term, after, decode_token, encode_token, order, walk
 from stac_catalog.search_probes import Probe
 from stac_catalog.search_query import Query
 from stac_catalog.search_sql_aggregation import aggregated
@@ -24,8 +24,7 @@ type _Row = tuple[Any, ...]
 
 _TEXTS_AT_ONCE: Final = 100
 _FEWEST: Final = 100  # candidates that probes are asked about at once
-_MOST: Final = 4000
-_ANY: Final = Ask("TRUE", [])
+_AT_ONCE: Final = 4000
 _NAMES: Final = "SELECT * FROM unnest(%s::text[], %s::text[])"
 _PROPERTIES: Final = "(i.properties || jsonb_build_object('id', i.name, 'collection', i.of))::text"
 
@@ -42,21 +41,20 @@ class Answers:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
 
-    def page(self, query: Query, matched: Callable[[], int]) -> Page:
-        """One page of the items that fit; ``matched`` counts them where that has to be asked.
+    def page(self, query: Query, matched: Callable[[Callable[[], int]], int]) -> Page:
+        """One page of the items that fit; ``matched`` remembers how many, or asks the function that it is given.
 
         Raises:
             InvalidInput: when the query's token is not one of this query.
         """
-        terms = sort_terms(query.sort)
-        rows = self._rows(query, terms, query.limit + 1)
+        rows = self._rows(query, sort_terms(query.sort), query.limit + 1)
         texts = self._texts([(row[0], row[1]) for row in rows[: query.limit]])
         more = len(texts) < len(rows)
         token = encode_token(query, rows[len(texts) - 1][2:]) if more else None
         if query.token is None and not more:
             return Page(texts, None, len(texts))
         counted = query.filter is None and not query.terms
-        return Page(texts, token, matched() if counted else None)
+        return Page(texts, token, matched(lambda: self.count(query)) if counted else None)
 
     def count(self, query: Query) -> int:
         """How many items fit."""
@@ -91,23 +89,19 @@ class Answers:
     def _rows(self, query: Query, terms: list[Term], most: int) -> list[_Row]:
         """Collection, id and sort key of the first items."""
         condition = where(query)
-        key = None if query.token is None else decode_token(query.token, query, terms)
-        if not _probes(condition):
-            return self._candidates(condition, terms, key, most)
-        found: list[_Row] = []
-        size = max(_FEWEST, most)
-        while len(found) < most:
-            batch = self._candidates(condition, terms, key, size)
-            found += self._exact(condition, batch)
-            if len(batch) < size:
-                break
-            key, size = batch[-1][2:], min(2 * size, _MOST)
-        return found[:most]
+        start = None if query.token is None else decode_token(query.token, query, terms)
+        found, _ = walk(
+            lambda last, size: self._candidates(condition, terms, start if last is None else last[2:], size),
+            lambda rows: self._exact(condition, rows) if condition.probes else rows,
+            most,
+            max(_FEWEST, most) if condition.probes else most,
+        )
+        return found
 
     def _candidates(self, condition: Condition, terms: list[Term], key: _Row | None, most: int) -> list[_Row]:
         """The first items after ``key`` that fit as far as SQL can tell."""
         parts = [condition] if key is None else [condition, after(terms, key)]
-        asked = rendered(all_of(parts), lambda _: _ANY)
+        asked = rendered(all_of(parts), lambda _: TRUE)
         columns = ", ".join(["i.of", "i.name", *(term.sql for term in terms)])
         sql = f"SELECT {columns} FROM {ITEMS} WHERE {asked.sql} ORDER BY {order(terms)} LIMIT %s"  # noqa: S608
         return self._ask(sql, [*asked.parameters, most])
@@ -115,7 +109,7 @@ class Answers:
     def _exact(self, condition: Condition, rows: list[_Row]) -> list[_Row]:
         """Those of some candidates that fit."""
         names = [(row[0], row[1]) for row in rows]
-        accepted = {probe: self._accepted(probe, names) for probe in _probes(condition)}
+        accepted = {probe: self._accepted(probe, names) for probe in condition.probes}
         asked = rendered(condition, lambda probe: _among(accepted[probe]))
         sql = f"SELECT i.of, i.name FROM {ITEMS} WHERE (i.of, i.name) IN ({_NAMES}) AND {asked.sql}"  # noqa: S608
         fitting = set(self._ask(sql, [*_columns(names), *asked.parameters]))
@@ -124,10 +118,10 @@ class Answers:
     def _settled(self, query: Query) -> Ask:
         """The query's condition, for which the probes have been asked about all items that may fit."""
         condition = where(query)
-        probes = _probes(condition)
+        probes = condition.probes
         names: list[_Name] = []
         if probes:
-            asked = rendered(condition, lambda _: _ANY)
+            asked = rendered(condition, lambda _: TRUE)
             names = self._ask(f"SELECT i.of, i.name FROM {ITEMS} WHERE {asked.sql}", asked.parameters)  # noqa: S608
         accepted = {probe: self._accepted(probe, names) for probe in probes}
         return rendered(condition, lambda probe: _among(accepted[probe]))
@@ -137,13 +131,11 @@ class Answers:
         of = _PROPERTIES if probe.of == "properties" else "ST_AsBinary(i.geometry)"
         sql = f"SELECT i.of, i.name, {of} FROM {ITEMS} WHERE (i.of, i.name) IN ({_NAMES})"  # noqa: S608
         found: list[_Name] = []
-        for some in batched(names, _MOST):
-            found += [(row[0], row[1]) for row in self._ask(sql, _columns(some)) if self._holds(probe, row[2])]
+        for some in batched(names, _AT_ONCE):
+            rows = self._ask(sql, _columns(some))
+            truths = probe.accepts([value for _, _, value in rows])
+            found += [(of, name) for (of, name, _), truth in zip(rows, truths, strict=True) if truth]
         return found
-
-    def _holds(self, probe: Probe, value: bytes | str) -> bool:
-        self._check_time()
-        return probe.test(value)
 
     def _texts(self, names: list[_Name]) -> tuple[str, ...]:
         """Items as JSON text, as many of the first ones as a page may hold."""
@@ -169,10 +161,6 @@ class Answers:
     def _check_time(self) -> None:
         if time.monotonic() > self._end:
             raise LimitExceeded(f"the search took longer than {self._seconds:g} s", "ask for less at a time")
-
-
-def _probes(condition: Condition) -> list[Probe]:
-    return [value for value in condition.parameters if isinstance(value, Probe)]
 
 
 def _among(names: list[_Name]) -> Ask:

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from stac_catalog.pgstac_sql import ITEMS, Ask
+from stac_catalog.pgstac_sql import ITEMS
 from stac_catalog.search_backend import SAMPLE_VALUES, PropertySummary
+from stac_catalog.search_conditions import Ask
 from stac_catalog.search_time import TIMES
 from stac_catalog.search_values import Kind
 

@@ -5,13 +5,25 @@ counts by estimates. These statements ask its tables for what every backend answ
 which :func:`rendered` writes what its caller knows of it.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from stac_catalog.search_conditions import ALWAYS, COLUMNS, NEVER, Condition, Value, all_of, any_of, one_of
+from stac_catalog.search_conditions import (
+    ALWAYS,
+    COLUMNS,
+    NEVER,
+    Ask,
+    Condition,
+    Value,
+    all_of,
+    any_of,
+    one_of,
+)
+from stac_catalog.search_conditions import rendered as as_asked
 from stac_catalog.search_filter import condition_of
 from stac_catalog.search_paging import Term
 from stac_catalog.search_probes import Probe, relation_probe
@@ -42,13 +54,6 @@ _TYPED: Final[dict[Kind, tuple[str, str]]] = {
 }
 
 
-class Ask(NamedTuple):
-    """A statement for psycopg, with its parameters."""
-
-    sql: str
-    parameters: list[Any]
-
-
 class Documents:
     """The dialect of pgstac's items, whose properties are JSON."""
 
@@ -77,6 +82,9 @@ class Documents:
     def evaluated(self, probe: Probe) -> Condition:
         """See :class:`stac_catalog.search_conditions.Dialect`."""
         return Condition("probe(?)", (probe,))
+
+    def by_value(self, name: str, holds: Callable[[Mapping[str, Any]], bool]) -> None:
+        """See :class:`stac_catalog.search_conditions.Dialect`. Without an index of values it would be no quicker."""
 
     def relation(self, operator: str, geometry: BaseGeometry, *, swapped: bool, wanted: bool) -> Condition:
         """See :class:`stac_catalog.search_conditions.Dialect`."""
@@ -151,19 +159,8 @@ def order_of_values(value: str) -> list[str]:
 
 
 def rendered(condition: Condition, said: Callable[[Probe], Ask]) -> Ask:
-    """The condition for psycopg; for each probe stands what is said of it."""
-    first, *rest = condition.sql.replace("%", "%%").split("?")
-    pieces, parameters = [first], []
-    for value, piece in zip(condition.parameters, rest, strict=True):
-        if isinstance(value, Probe):
-            about = said(value)
-            pieces[-1] = pieces[-1].removesuffix("probe(")
-            pieces += [about.sql, piece.removeprefix(")")]
-            parameters += about.parameters
-        else:
-            pieces += ["%s", piece]
-            parameters.append(value)
-    return Ask("".join(pieces), parameters)
+    """The condition for psycopg; for each probe stands what is ``said`` of it."""
+    return as_asked(replace(condition, sql=condition.sql.replace("%", "%%")), said, mark="%s")
 
 
 _GEOMETRY: Final = "ST_GeomFromWKB(decode(?, 'hex'), 4326)"

@@ -12,14 +12,12 @@ from typing import Final
 
 from cup4soil.errors import StoreError, writing
 from stac_catalog.search_aggregation import Aggregated, Aggregation
-from stac_catalog.search_backend import PAGE_BYTES, SAMPLE_VALUES, Page, PropertySummary
+from stac_catalog.search_answers import Answers
+from stac_catalog.search_backend import SAMPLE_VALUES, Page, PropertySummary
 from stac_catalog.search_database import Connection, Database
-from stac_catalog.search_facts import Facts
-from stac_catalog.search_paging import Counts, encode_token
+from stac_catalog.search_paging import Counts
 from stac_catalog.search_query import Query, allowed
 from stac_catalog.search_rows import Rows
-from stac_catalog.search_sql import count_statement, page_statement
-from stac_catalog.search_sql_aggregation import aggregated, aggregation_statement
 from stac_catalog.search_sync import Known, Watched
 from stac_catalog.search_values import Kind
 from stac_catalog.visibility import HIDDEN, is_hidden, visible
@@ -80,7 +78,7 @@ class SearchIndex:
             StoreError: as :meth:`sync`.
         """
         asked = allowed(query)
-        return self._answered(lambda connection: self._page(connection, asked))
+        return self._searched(lambda answers: answers.page(asked, self._matched(asked)))
 
     def aggregate(self, query: Query, wanted: Sequence[Aggregation]) -> list[Aggregated]:
         """What is asked about the items that fit, on whatever page.
@@ -90,7 +88,7 @@ class SearchIndex:
             StoreError: as :meth:`sync`.
         """
         asked = allowed(query)
-        return self._answered(lambda connection: [self._aggregated(connection, asked, each) for each in wanted])
+        return self._searched(lambda answers: answers.aggregated(asked, wanted))
 
     def names(self, collection: str) -> list[str]:
         """Ids of a collection's items in alphabetical order. Raises as :meth:`sync`."""
@@ -133,6 +131,9 @@ class SearchIndex:
         """Close the file; it is opened again when needed."""
         self._database.close()
 
+    def _searched[T](self, ask: Callable[[Answers], T]) -> T:
+        return self._answered(lambda connection: ask(Answers(connection, self._seconds)))
+
     def _answered[T](self, ask: Callable[[Connection], T]) -> T:
         """What ``ask`` finds in an index that is in step; one that proves damaged is made anew."""
         for last in (False, True):
@@ -163,56 +164,17 @@ class SearchIndex:
                 now = self._take_in(db, None if row is None else Known(*row))
                 db.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", now)
                 db.execute("COMMIT")
+                if row is None:
+                    # The log of the first time is as large as the index.
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._seen = (state, self._database.inode())
 
     def _take_in(self, db: sqlite3.Connection, known: Known | None) -> Known:
         """What is new in the catalog since what is ``known``, within a transaction; what is known then."""
         return self._watched.follow(Rows(db), known)
 
-    def _page(self, connection: Connection, query: Query) -> Page:
-        # Of a search by place all that fit are looked at anyhow.
-        counted = query.token is None and bool(query.boxes or query.intersects) and _is_counted(query)
-        statement = page_statement(query, Facts(connection.few), counted=counted)
-        with connection.search(statement.probes, self._seconds) as db:
-            rows = db.execute(statement.sql, statement.parameters).fetchall()
-            texts = self._texts(db, [row[0] for row in rows[: query.limit]])
-        more = len(texts) < len(rows)
-        token = encode_token(query, rows[len(texts) - 1][1 : -1 if counted else None]) if more else None
-        if query.token is None and not more:
-            return Page(texts, None, len(texts))
-        return Page(texts, token, int(rows[0][-1]) if counted else self._matched(connection, query))
-
-    def _texts(self, db: sqlite3.Connection, numbers: list[int]) -> tuple[str, ...]:
-        """Items as JSON text, as many of the first ones as a page may hold."""
-        texts: list[str] = []
-        size = 0
-        for number in numbers:
-            (text,) = db.execute("SELECT text FROM documents WHERE n = ?", (number,)).fetchone()
-            size += len(text)
-            if texts and size > PAGE_BYTES:
-                break
-            texts.append(text)
-        return tuple(texts)
-
-    def _matched(self, connection: Connection, query: Query) -> int | None:
-        if not _is_counted(query):
-            return None
-        return self._counts.of(query, self._seen[0] if self._seen else "", lambda: self._count(connection, query))
-
-    def _count(self, connection: Connection, query: Query) -> int:
-        statement = count_statement(query, Facts(connection.few))
-        with connection.search(statement.probes, self._seconds) as db:
-            return int(db.execute(statement.sql, statement.parameters).fetchone()[0])
-
-    def _aggregated(self, connection: Connection, query: Query, wanted: Aggregation) -> Aggregated:
-        asked = aggregation_statement(query, wanted, Facts(connection.few))
-        with connection.search(asked.probes, self._seconds) as db:
-            return aggregated(db.execute(asked.sql, asked.parameters).fetchall(), wanted)
-
-
-def _is_counted(query: Query) -> bool:
-    """False where a filter would have to be asked about every item."""
-    return query.filter is None and not query.terms
+    def _matched(self, query: Query) -> Callable[[Callable[[], int]], int]:
+        return lambda count: self._counts.of(query, self._seen[0] if self._seen else "", count)
 
 
 def _visible(texts: dict[str, str]) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """Conditions in SQL on the items of a search backend, put together from parts.
 
 How a database says the parts is its :class:`Dialect`. They are joined without NOT: what is neither true nor false
-selects nothing.
+selects nothing, and a probe that accepts an item never makes another condition fail.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from shapely.geometry.base import BaseGeometry
 
@@ -23,16 +23,37 @@ COLUMNS: Final[dict[str, tuple[str, Kind]]] = {
 type Value = str | int | float
 
 
+class Ask(NamedTuple):
+    """SQL as a database takes it, with its parameters."""
+
+    sql: str
+    parameters: list[Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """SQL over ``items AS i`` with its parameters, each a ``?``, in which a probe stands for its number."""
+    """SQL over ``items AS i`` with its parameters, each a ``?``; for a probe stands ``probe(?)``.
+
+    It can be true in the collections ``within`` only, where they are known. ``listed`` says that it names its items, so
+    that there is no quicker way to them. A condition that is true where all of several are has them as ``parts``.
+    """
 
     sql: str
     parameters: tuple[Value | Probe, ...] = ()
+    within: frozenset[str] | None = None
+    listed: bool = False
+    parts: tuple["Condition", ...] = ()
+
+    @property
+    def probes(self) -> list[Probe]:
+        """The probes that are part of it."""
+        return [value for value in self.parameters if isinstance(value, Probe)]
 
 
 ALWAYS: Final = Condition("1 = 1")
-NEVER: Final = Condition("1 = 0")
+NEVER: Final = Condition("1 = 0", within=frozenset())
+TRUE: Final = Ask("TRUE", [])
+FALSE: Final = Ask("FALSE", [])
 
 
 class Dialect(Protocol):
@@ -54,6 +75,13 @@ class Dialect(Protocol):
         """True where the probe accepts an item's properties (JSON)."""
         ...
 
+    def by_value(self, name: str, holds: Callable[[Mapping[str, Any]], bool]) -> Condition | None:
+        """True where ``holds`` is of a property alone, asked once for each value; None where that is not worth while.
+
+        ``name`` has no dot.
+        """
+        ...
+
     def relation(self, operator: str, geometry: BaseGeometry, *, swapped: bool, wanted: bool) -> Condition:
         """True where CQL2's spatial operator between an item's geometry and this one, or the other way round
         (``swapped``), has the truth that is wanted.
@@ -66,23 +94,54 @@ class Dialect(Protocol):
 
 
 def all_of(parts: Iterable[Condition]) -> Condition:
-    """True where every part is; those that ask Python are asked last."""
-    asked_last = sorted(parts, key=lambda part: any(isinstance(value, Probe) for value in part.parameters))
-    return _joined(asked_last, " AND ", ALWAYS)
+    """True where every part is; those that ask probes come last."""
+    flat = [each for part in parts for each in part.parts or (part,) if each != ALWAYS]
+    last = sorted(flat, key=lambda part: bool(part.probes))
+    known = [part.within for part in last if part.within is not None]
+    within = frozenset.intersection(*known) if known else None
+    return _joined(last, " AND ", ALWAYS, within, listed=any(part.listed for part in last), parts_of_all=tuple(last))
 
 
 def any_of(parts: Iterable[Condition]) -> Condition:
     """True where a part is."""
-    return _joined(list(parts), " OR ", NEVER)
+    choices = [part for part in parts if part != NEVER]
+    known = [part.within for part in choices if part.within is not None]
+    within = frozenset[str]().union(*known) if len(known) == len(choices) else None
+    return _joined(choices, " OR ", NEVER, within, listed=all(part.listed for part in choices))
 
 
-def one_of(column: str, values: tuple[str, ...], *, wanted: bool = True) -> Condition:
+def one_of(column: str, values: Iterable[str], *, wanted: bool = True) -> Condition:
     """True where a column has one of the values, or none of them."""
-    return Condition(f"{column} {'' if wanted else 'NOT '}IN ({', '.join('?' * len(values))})", values)
+    given = tuple(values)
+    return Condition(f"{column} {'' if wanted else 'NOT '}IN ({', '.join('?' * len(given))})", given)
 
 
-def _joined(parts: list[Condition], word: str, empty: Condition) -> Condition:
+def rendered(condition: Condition, said: Callable[[Probe], Ask], *, mark: str = "?") -> Ask:
+    """The condition for a database that has ``mark`` for a parameter; for each probe stands what is ``said`` of it."""
+    first, *rest = condition.sql.split("?")
+    pieces, parameters = [first], []
+    for value, piece in zip(condition.parameters, rest, strict=True):
+        if isinstance(value, Probe):
+            about = said(value)
+            pieces[-1] = pieces[-1].removesuffix("probe(")
+            pieces += [about.sql, piece.removeprefix(")")]
+            parameters += about.parameters
+        else:
+            pieces += [mark, piece]
+            parameters.append(value)
+    return Ask("".join(pieces), parameters)
+
+
+def _joined(
+    parts: list[Condition],
+    word: str,
+    empty: Condition,
+    within: frozenset[str] | None,
+    *,
+    listed: bool,
+    parts_of_all: tuple[Condition, ...] = (),
+) -> Condition:
     if len(parts) < 2:
         return parts[0] if parts else empty
     parameters = tuple(value for part in parts for value in part.parameters)
-    return Condition(f"({word.join(part.sql for part in parts)})", parameters)
+    return Condition(f"({word.join(part.sql for part in parts)})", parameters, within, listed, parts_of_all)

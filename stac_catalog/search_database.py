@@ -3,21 +3,23 @@
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 from cup4soil.errors import LimitExceeded, StoreError, writing
-from stac_catalog.search_conditions import Condition
-from stac_catalog.search_probes import Probe
+from stac_catalog.search_conditions import Value
+from stac_catalog.search_values import Kind
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _BUSY_SECONDS: Final = 30.0
 _CHECK_EVERY: Final = 20_000  # steps of SQLite's machine between two looks at the clock
 _IDLE: Final = 8
-_FEW: Final = 2000
 _CACHE_KIB: Final = 32_768  # of pages, for each connection in use
+_SCALARS: Final[tuple[Kind, ...]] = ("b", "n", "s")
+_FIRST_FACT: Final = "SELECT value FROM facts WHERE name = ? AND kind = ? ORDER BY value LIMIT 1"
+_NEXT_FACT: Final = "SELECT value FROM facts WHERE name = ? AND kind = ? AND value > ? ORDER BY value LIMIT 1"
 _TABLES: Final = """
 CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), signature TEXT NOT NULL, mark TEXT NOT NULL);
 CREATE TABLE collections (id TEXT PRIMARY KEY, signature TEXT NOT NULL, title TEXT NOT NULL, text TEXT NOT NULL);
@@ -28,18 +30,24 @@ CREATE TABLE items (
 );
 CREATE INDEX items_by_id ON items (id);
 CREATE INDEX items_by_start ON items (start);
-CREATE TABLE documents (n INTEGER PRIMARY KEY, shape BLOB NOT NULL, properties TEXT NOT NULL, text TEXT NOT NULL);
+CREATE TABLE documents (n INTEGER PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE shapes (n INTEGER PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE properties (n INTEGER PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE facts (
     name TEXT NOT NULL, kind TEXT NOT NULL, value NOT NULL, item INTEGER NOT NULL,
     PRIMARY KEY (name, kind, value, item)
 ) WITHOUT ROWID;
 CREATE INDEX facts_of_item ON facts (item, name);
+CREATE TABLE spreads (
+    name TEXT NOT NULL, kind TEXT NOT NULL, collection TEXT NOT NULL, least NOT NULL, most NOT NULL,
+    PRIMARY KEY (name, kind, collection)
+) WITHOUT ROWID;
 CREATE VIRTUAL TABLE boxes USING rtree (id, west, east, south, north);
 """
 
 
 class Connection:
-    """A connection with the function ``probe``, which asks the probes of the search at hand."""
+    """A connection, which also is what :class:`stac_catalog.search_facts.Facts` learn from."""
 
     def __init__(self, path: Path) -> None:
         # Searches run in many threads, but one connection serves one at a time.
@@ -48,23 +56,38 @@ class Connection:
         self.db.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
         self.db.execute("PRAGMA synchronous = NORMAL")
         self.db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        self._probes: Sequence[Probe] = ()
-        self.db.create_function("probe", 2, lambda number, value: self._probes[number].test(value))
 
-    def few(self, condition: Condition) -> bool:
-        """True where few facts meet the condition."""
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM facts WHERE {condition.sql} LIMIT {_FEW})"  # noqa: S608
-        return int(self.db.execute(sql, condition.parameters).fetchone()[0]) < _FEW
+    def items(self, sql: str, parameters: Sequence[Value], most: int) -> list[int] | None:
+        """See :class:`stac_catalog.search_facts.Known`."""
+        rows = self.db.execute(f"{sql} LIMIT ?", (*parameters, most + 1)).fetchall()
+        return None if len(rows) > most else [number for (number,) in rows]
+
+    def collections(self, sql: str, parameters: Mapping[str, Value]) -> frozenset[str]:
+        """See :class:`stac_catalog.search_facts.Known`."""
+        return frozenset(name for (name,) in self.db.execute(sql, parameters))
+
+    def values(self, name: str, most: int) -> list[tuple[Kind, Value]] | None:
+        """See :class:`stac_catalog.search_facts.Known`."""
+        if self.db.execute(_FIRST_FACT, (name, "j")).fetchone() is not None:
+            return None
+        found: list[tuple[Kind, Value]] = []
+        for kind in _SCALARS:
+            row = self.db.execute(_FIRST_FACT, (name, kind)).fetchone()
+            while row is not None:
+                found.append((kind, row[0]))
+                if len(found) > most:
+                    return None
+                row = self.db.execute(_NEXT_FACT, (name, kind, row[0])).fetchone()
+        return found
 
     @contextmanager
-    def search(self, probes: Sequence[Probe], seconds: float) -> Iterator[sqlite3.Connection]:
-        """Give the database for statements with these probes, which may take this long.
+    def limited(self, seconds: float) -> Iterator[sqlite3.Connection]:
+        """Give the database for statements that may take this long in all.
 
         Raises:
             LimitExceeded: when they take longer.
         """
         end = time.monotonic() + seconds
-        self._probes = probes
         self.db.set_progress_handler(lambda: time.monotonic() > end, _CHECK_EVERY)
         try:
             yield self.db
@@ -74,7 +97,6 @@ class Connection:
             raise LimitExceeded(f"the search took longer than {seconds:g} s", "ask for less at a time") from error
         finally:
             self.db.set_progress_handler(None, 0)
-            self._probes = ()
 
 
 class Database:

@@ -7,7 +7,7 @@ the backend's dialect; what SQL cannot say is asked of the package cql2, item by
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import cql2
@@ -16,8 +16,8 @@ from shapely.geometry.base import BaseGeometry
 
 from cup4soil.errors import InvalidInput
 from stac_catalog.search_conditions import ALWAYS, NEVER, Condition, Dialect, all_of, any_of
-from stac_catalog.search_facts import Facts
-from stac_catalog.search_probes import Probe
+from stac_catalog.search_facts import Facts, Nothing
+from stac_catalog.search_probes import property_probe
 from stac_catalog.search_query import Filter
 from stac_catalog.search_time import RELATIONS, as_time, comparison_with_time, is_time, temporal
 from stac_catalog.search_values import Kind, check_geometry, parse_bbox, read_geometry, shown
@@ -76,7 +76,7 @@ def check_filter(tree: Filter) -> None:
     Raises:
         InvalidInput: when it uses what is not supported, or is too complicated.
     """
-    condition_of(tree, Facts())
+    condition_of(tree, Facts(Nothing()))
 
 
 def condition_of(tree: Filter, dialect: Dialect) -> Condition:
@@ -211,13 +211,19 @@ class _Translation:
         _check_expression(node, 0)
         expression = cql2.Expr(dict(node))
 
-        def test(properties: bytes | str) -> bool:
+        def holds(properties: Mapping[str, Any]) -> bool:
             try:
-                return bool(expression.matches(json.loads(properties))) == wanted
+                return bool(expression.matches(dict(properties))) == wanted
             except Exception:  # noqa: BLE001 - cql2 raises nothing more specific
                 return False
 
-        return self._dialect.evaluated(Probe(f"{wanted} {expression.to_text()}", test))
+        names = set(_names(node))
+        if len(names) == 1 and "." not in (only := names.pop()):
+            by_value = self._dialect.by_value(only, holds)
+            if by_value is not None:
+                return by_value
+        name = f"{wanted} {expression.to_text()}"
+        return self._dialect.evaluated(property_probe(name, lambda text: holds(json.loads(text))))
 
 
 def _geometry(literal: object, name: str) -> BaseGeometry:
@@ -243,6 +249,15 @@ def _check_expression(node: object, depth: int) -> None:
             _check_expression(each, depth + 1)
     elif not (_is_property(node) or _is_literal(node)):
         raise InvalidInput(f"filter has {shown(node)}", "give a property, a number, a string or a time")
+
+
+def _names(node: object) -> Iterator[str]:
+    """The properties in an expression, with repetitions."""
+    if _is_property(node):
+        yield _name(node)
+    parts = node.get("args") if isinstance(node, Mapping) else node
+    for part in parts if isinstance(parts, list) else ():
+        yield from _names(part)
 
 
 def _only(operator: str, arguments: list[Any], number: int) -> list[Any]:

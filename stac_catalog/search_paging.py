@@ -17,6 +17,7 @@ type Key = tuple[Value, ...]
 
 _MOST_TOKEN: Final = 4000
 _MOST_COUNTS: Final = 256
+_MOST_AT_ONCE: Final = 4000
 _BAD_TOKEN: Final = ("token is not one of this search", "follow the link to the next page")
 
 
@@ -46,6 +47,25 @@ class Counts:
                 while len(self._known) > _MOST_COUNTS:
                     self._known.popitem(last=False)
         return known
+
+
+def walk[Row](
+    batch: Callable[[Row | None, int], list[Row]], exact: Callable[[list[Row]], list[Row]], most: int, size: int
+) -> tuple[list[Row], bool]:
+    """At least ``most`` rows that are exact, or all there are, which the second value says.
+
+    ``batch`` gives the next rows that may be exact: after a row, so many. The first batch has ``size`` rows.
+    """
+    found: list[Row] = []
+    last: Row | None = None
+    while True:
+        rows = batch(last, size)
+        found += exact(rows)
+        if len(rows) < size:
+            return found, True
+        if len(found) >= most:
+            return found, False
+        last, size = rows[-1], max(size, min(2 * size, _MOST_AT_ONCE))
 
 
 def order(terms: Sequence[Term]) -> str:

@@ -1,6 +1,6 @@
-"""Tests of one item that SQL cannot do, asked in Python."""
+"""Tests of items that SQL cannot do, asked in Python about many items at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,10 +21,10 @@ _RELATIONS: Final[dict[str, Callable[[BaseGeometry, BaseGeometry], Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A test of an item's properties (JSON) or shape (WKB); ``name`` tells it from others."""
+    """A test of items' properties (JSON) or shapes (WKB), one truth for each; ``name`` tells it from others."""
 
     name: str
-    test: Callable[[bytes | str], bool]
+    accepts: Callable[[Sequence[Any]], Sequence[bool]]
     of: Literal["properties", "shape"] = "properties"
 
 
@@ -36,8 +36,14 @@ def relation_probe(operator: str, geometry: BaseGeometry, *, swapped: bool = Fal
     relation = _RELATIONS[operator]
     shapely.prepare(geometry)
 
-    def test(wkb: bytes | str) -> bool:
-        shape = shapely.from_wkb(wkb)
-        return bool(relation(geometry, shape) if swapped else relation(shape, geometry)) == wanted
+    def accepts(shapes: Sequence[bytes]) -> Sequence[bool]:
+        items = shapely.from_wkb(list(shapes))
+        truths = relation(geometry, items) if swapped else relation(items, geometry)
+        return [bool(truth) == wanted for truth in truths.tolist()]
 
-    return Probe(f"{operator} {swapped} {wanted} {geometry.wkb_hex}", test, "shape")
+    return Probe(f"{operator} {swapped} {wanted} {geometry.wkb_hex}", accepts, "shape")
+
+
+def property_probe(name: str, test: Callable[[str], bool]) -> Probe:
+    """A test of the properties of one item after the other."""
+    return Probe(name, lambda texts: [test(text) for text in texts])

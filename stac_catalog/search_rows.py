@@ -1,6 +1,7 @@
 """What the embedded index keeps of the catalog, written to its tables."""
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from itertools import batched
 from typing import Any, Final
@@ -10,7 +11,14 @@ from stac_catalog.search_sync import Entry
 from stac_catalog.search_values import Kind
 
 _AT_ONCE: Final = 2000
-_TABLES: Final = ("collections", "items", "documents", "facts", "boxes")
+_TABLES: Final = ("collections", "items", "documents", "shapes", "properties", "facts", "spreads", "boxes")
+_OF_ITEM: Final = ("items", "documents", "shapes", "properties")
+
+# Spreads are not narrowed when items go: then a few items more are looked at than need be.
+_WIDEN: Final = """
+INSERT INTO spreads VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET least = min(least, excluded.least), most = max(most, excluded.most)
+"""
 
 
 class Rows:
@@ -49,11 +57,13 @@ class Rows:
         self._db.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", items)
         boxes = (row for n, e in entries for row in _boxes(n, e))
         self._db.executemany("INSERT INTO boxes VALUES (?, ?, ?, ?, ?)", boxes)
-        documents = ((n, e.shape, compact(_flat(e)), compact(e.document)) for n, e in entries)
-        self._db.executemany("INSERT INTO documents VALUES (?, ?, ?, ?)", documents)
+        self._db.executemany("INSERT INTO documents VALUES (?, ?)", ((n, compact(e.document)) for n, e in entries))
+        self._db.executemany("INSERT INTO shapes VALUES (?, ?)", ((n, e.shape) for n, e in entries))
+        self._db.executemany("INSERT INTO properties VALUES (?, ?)", ((n, compact(_flat(e))) for n, e in entries))
         # In the order of the table, so that neighbours are written together.
         rows = sorted(((*fact, n) for n, e in entries for fact in e.facts), key=_place)
         self._db.executemany("INSERT INTO facts VALUES (?, ?, ?, ?)", rows)
+        self._db.executemany(_WIDEN, _spreads(entry for _, entry in entries))
 
     def remove_items(self, collection: str, names: Collection[str]) -> None:
         """Drop those of these items that are there."""
@@ -63,8 +73,8 @@ class Rows:
             if row is None:
                 continue
             (number,) = row
-            self._db.execute("DELETE FROM items WHERE n = ?", (number,))
-            self._db.execute("DELETE FROM documents WHERE n = ?", (number,))
+            for table in _OF_ITEM:
+                self._db.execute(f"DELETE FROM {table} WHERE n = ?", (number,))  # noqa: S608
             self._db.execute("DELETE FROM facts WHERE item = ?", (number,))
             self._db.execute("DELETE FROM boxes WHERE id IN (?, ?)", (2 * number, 2 * number + 1))
 
@@ -72,6 +82,7 @@ class Rows:
         """Drop a collection with its items."""
         self.remove_items(name, self.items(name).keys())
         self._db.execute("DELETE FROM collections WHERE id = ?", (name,))
+        self._db.execute("DELETE FROM spreads WHERE collection = ?", (name,))
 
 
 def _flat(entry: Entry) -> dict[str, Any]:
@@ -84,6 +95,15 @@ def _boxes(number: int, entry: Entry) -> Iterator[tuple[int, float, float, float
     west, south, east, north = entry.box
     spans = [(west, east)] if west <= east else [(west, 180), (-180, east)]
     return ((2 * number + side, left, right, south, north) for side, (left, right) in enumerate(spans))
+
+
+def _spreads(entries: Iterable[Entry]) -> Iterator[tuple[str, Kind, str, str | int | float, str | int | float]]:
+    """Of each property of a kind in each collection the least and the most of its values."""
+    found: defaultdict[tuple[str, Kind, str], set[str | int | float]] = defaultdict(set)
+    for entry in entries:
+        for name, kind, value in entry.facts:
+            found[name, kind, entry.collection].add(value)
+    return ((*key, min(values), max(values)) for key, values in found.items())
 
 
 def _place(row: tuple[str, Kind, str | int | float, int]) -> tuple[str, Kind, bool, str | int | float]:

@@ -1,56 +1,60 @@
-"""A query on the search index as SQL, page by page."""
+"""A query on the embedded index as SQL."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
-from stac_catalog.search_conditions import ALWAYS, COLUMNS, Condition, Value, all_of, any_of, one_of
-from stac_catalog.search_facts import Facts, meeting, touching
+from stac_catalog.search_conditions import (
+    ALWAYS,
+    COLUMNS,
+    FALSE,
+    NEVER,
+    TRUE,
+    Ask,
+    Condition,
+    all_of,
+    any_of,
+    one_of,
+    rendered,
+)
+from stac_catalog.search_facts import Facts
 from stac_catalog.search_filter import condition_of
-from stac_catalog.search_paging import Term, after, decode_token, order
-from stac_catalog.search_probes import Probe
+from stac_catalog.search_paging import Key, Term, after, order
 from stac_catalog.search_query import Query, SortField
 from stac_catalog.search_text import probe_of
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """SQL, its parameters, and the probes to which they refer by number."""
+def candidates(condition: Condition, sort: Sequence[SortField], key: Key | None, most: int) -> Ask:
+    """Selects the first items after ``key`` that may fit: ``n``, whether that is sure, and the sort key.
 
-    sql: str
-    parameters: tuple[Value, ...]
-    probes: tuple[Probe, ...]
-
-
-def page_statement(query: Query, facts: Facts, *, counted: bool = False) -> Statement:
-    """Selects ``n`` and the sort key of the query's items: one more than the page has, to tell if there is a next.
-
-    With ``counted`` each row also has the number of all that fit, which costs nothing where all are looked at.
-
-    Raises:
-        InvalidInput: when the token is not one of this query.
+    It is not sure where a probe has to be asked.
     """
-    terms = _terms(query.sort)
-    conditions = [where(query, facts)]
-    if query.token is not None:
-        conditions.append(after(terms, decode_token(query.token, query, terms)))
-    condition = all_of(each for each in conditions if each != ALWAYS)
-    columns = ", ".join(["i.n", *(term.sql for term in terms), *(["count(*) OVER ()"] if counted else [])])
-    joins = " ".join(f"LEFT JOIN facts AS {alias} ON {on}" for alias, on in _joins(query.sort))
-    sql = f"SELECT {columns} FROM items AS i {joins} WHERE {condition.sql} ORDER BY {order(terms)} LIMIT ?"  # noqa: S608
-    names = tuple(field.name for field in query.sort if field.name not in COLUMNS)
-    return statement(sql, (*names, *condition.parameters, query.limit + 1))
-
-
-def count_statement(query: Query, facts: Facts) -> Statement:
-    """Counts the query's items over all pages."""
-    condition = where(query, facts)
-    return statement(f"SELECT count(*) FROM items AS i WHERE {condition.sql}", condition.parameters)  # noqa: S608
+    terms = sort_terms(sort)
+    may_fit = rendered(condition if key is None else all_of([condition, after(terms, key)]), lambda _: TRUE)
+    unsure = all_of(part for part in condition.parts or (condition,) if part.probes)
+    sure = rendered(unsure, lambda _: FALSE)
+    columns = ", ".join(["i.n", f"({sure.sql}) IS TRUE", *(term.sql for term in terms)])
+    joins = " ".join(f"LEFT JOIN facts AS {alias} ON {on}" for alias, on in _joins(sort))
+    sql = f"SELECT {columns} FROM items AS i {joins} WHERE {may_fit.sql} ORDER BY {order(terms)} LIMIT ?"  # noqa: S608
+    names = [field.name for field in sort if field.name not in COLUMNS]
+    return Ask(sql, [*sure.parameters, *names, *may_fit.parameters, most])
 
 
 def where(query: Query, facts: Facts) -> Condition:
     """What the query's items have in common."""
+    condition = all_of(_parts(query, facts))
+    if condition.within is None:
+        return condition
+    if not condition.within:
+        return NEVER
+    # Where the items are known one by one, the index of collections must not be taken for a quicker way to them.
+    column = "+i.collection" if condition.listed or query.ids else "i.collection"
+    return all_of([one_of(column, sorted(condition.within)), condition])
+
+
+def _parts(query: Query, facts: Facts) -> list[Condition]:
     parts = []
     if query.collections:
-        parts.append(one_of("i.collection", query.collections))
+        parts.append(replace(ALWAYS, sql="TRUE", within=frozenset(query.collections)))
     if query.without:
         parts.append(one_of("i.collection", query.without, wanted=False))
     if query.ids:
@@ -62,17 +66,17 @@ def where(query: Query, facts: Facts) -> Condition:
         if start is not None:
             parts.append(Condition('i."end" >= ?', (start,)))
     if query.boxes:
-        parts.append(any_of(touching(box) for box in query.boxes))
+        parts.append(any_of(facts.touching(box) for box in query.boxes))
     if query.intersects is not None:
-        parts.append(meeting(query.intersects))
+        parts.append(facts.meeting(query.intersects))
     if query.filter is not None:
         parts.append(condition_of(query.filter, facts))
     if query.terms:
         parts.append(facts.evaluated(probe_of(query.terms)))
-    return all_of(parts)
+    return parts
 
 
-def _terms(sort: tuple[SortField, ...]) -> list[Term]:
+def sort_terms(sort: Sequence[SortField]) -> list[Term]:
     """What items are ordered by. Those that lack a property come last; ids make the order complete."""
     terms = []
     for number, field in enumerate(sort):
@@ -83,22 +87,9 @@ def _terms(sort: tuple[SortField, ...]) -> list[Term]:
     return [*terms, Term("i.collection"), Term("i.id")]
 
 
-def _joins(sort: tuple[SortField, ...]) -> list[tuple[str, str]]:
+def _joins(sort: Sequence[SortField]) -> list[tuple[str, str]]:
     return [
         (f"s{number}", f"s{number}.item = i.n AND s{number}.name = ? AND s{number}.kind IN ('n', 's', 'b')")
         for number, field in enumerate(sort)
         if field.name not in COLUMNS
     ]
-
-
-def statement(sql: str, parameters: tuple[Value | Probe, ...]) -> Statement:
-    """The statement with every probe taken out of the parameters, for which its number stands."""
-    probes: list[Probe] = []
-    values: list[Value] = []
-    for parameter in parameters:
-        if isinstance(parameter, Probe):
-            values.append(len(probes))
-            probes.append(parameter)
-        else:
-            values.append(parameter)
-    return Statement(sql, tuple(values), tuple(probes))

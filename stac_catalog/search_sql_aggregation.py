@@ -14,10 +14,7 @@ from stac_catalog.search_aggregation import (
     columns_and_rows,
     geohash,
 )
-from stac_catalog.search_conditions import COLUMNS, Condition
-from stac_catalog.search_facts import Facts
-from stac_catalog.search_query import Query
-from stac_catalog.search_sql import Statement, statement, where
+from stac_catalog.search_conditions import COLUMNS, Ask
 from stac_catalog.search_values import SECOND
 
 type Rows = list[tuple[str | int | float, ...]]
@@ -29,27 +26,26 @@ _MIDDLE: Final = (
 )
 
 
-def aggregation_statement(query: Query, wanted: Aggregation, facts: Facts) -> Statement:
-    """The statement for one aggregation, whose rows :func:`aggregated` reads."""
-    condition = where(query, facts)
+def aggregation_statement(condition: Ask, wanted: Aggregation) -> Ask:
+    """The statement for one aggregation of the items that fit, whose rows :func:`aggregated` reads."""
     of = f"FROM items AS i WHERE {condition.sql}"
     match wanted.of:
         case "count":
-            return _statement(f"SELECT count(*) {of}", condition)
+            return Ask(f"SELECT count(*) {of}", condition.parameters)
         case "first":
-            return _statement(f"SELECT min(i.start) {of}", condition)
+            return Ask(f"SELECT min(i.start) {of}", condition.parameters)
         case "last":
-            return _statement(f'SELECT max(i."end") {of}', condition)
+            return Ask(f'SELECT max(i."end") {of}', condition.parameters)
         case "terms":
             return _terms(wanted.field, condition)
         case "periods":
             day = f"strftime('{_FORMATS[wanted.interval]}', i.start / {SECOND}, 'unixepoch')"
-            return _statement(f"SELECT {day}, count(*) {of} GROUP BY 1 ORDER BY 1 LIMIT {MOST_BUCKETS}", condition)
+            return Ask(f"SELECT {day}, count(*) {of} GROUP BY 1 ORDER BY 1 LIMIT {MOST_BUCKETS}", condition.parameters)
         case "cells":
             columns, rows = columns_and_rows(wanted.precision)
             column = f"min(CAST({_MIDDLE} / 360 * {columns} AS INTEGER), {columns - 1})"
             row = f"min(CAST(((i.south + i.north) / 2 + 90) / 180 * {rows} AS INTEGER), {rows - 1})"
-            return _statement(f"SELECT {column}, {row}, count(*) {of} GROUP BY 1, 2", condition)
+            return Ask(f"SELECT {column}, {row}, count(*) {of} GROUP BY 1, 2", condition.parameters)
 
 
 def aggregated(rows: Rows, wanted: Aggregation) -> Aggregated:
@@ -57,18 +53,14 @@ def aggregated(rows: Rows, wanted: Aggregation) -> Aggregated:
     return _READERS[wanted.of](rows, wanted)
 
 
-def _terms(field: str, condition: Condition) -> Statement:
+def _terms(field: str, condition: Ask) -> Ask:
     tail = f"WHERE {condition.sql} GROUP BY 1, 2 ORDER BY 3 DESC, 1 LIMIT {MOST_BUCKETS}"
     if field in COLUMNS:
         column, kind = COLUMNS[field]
-        return _statement(f"SELECT {column}, '{kind}', count(*) FROM items AS i {tail}", condition)  # noqa: S608
+        return Ask(f"SELECT {column}, '{kind}', count(*) FROM items AS i {tail}", condition.parameters)  # noqa: S608
     joined = "JOIN facts AS f ON f.item = i.n AND f.name = ? AND f.kind IN ('n', 's', 'b')"
     sql = f"SELECT f.value, f.kind, count(*) FROM items AS i {joined} {tail}"  # noqa: S608
-    return statement(sql, (field, *condition.parameters))
-
-
-def _statement(sql: str, condition: Condition) -> Statement:
-    return statement(sql, condition.parameters)
+    return Ask(sql, [field, *condition.parameters])
 
 
 def _one(rows: Rows, _: Aggregation) -> Aggregated:

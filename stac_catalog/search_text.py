@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cup4soil.errors import InvalidInput
-from stac_catalog.search_probes import Probe
+from stac_catalog.search_probes import Probe, property_probe
 
 _MOST_TERMS: Final = 20
 _SEARCHED: Final = ("title", "description", "keywords", "cup4soil:property", "cup4soil:kind")
@@ -35,7 +35,7 @@ def standing(terms: tuple[str, ...]) -> Callable[[Mapping[str, Any]], bool]:
 def probe_of(terms: tuple[str, ...]) -> Probe:
     """:func:`standing` as a test of an item's properties (JSON)."""
     stands = standing(terms)
-    return Probe(f"q {','.join(terms)}", lambda text: stands(json.loads(text)))
+    return property_probe(f"q {','.join(terms)}", lambda text: stands(json.loads(text)))
 
 
 def _words(members: Mapping[str, Any]) -> str:

@@ -1,0 +1,154 @@
+"""What the embedded index answers."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import batched
+from typing import Any, Final
+
+from stac_catalog.search_aggregation import Aggregated, Aggregation
+from stac_catalog.search_backend import PAGE_BYTES, Page
+from stac_catalog.search_conditions import FALSE, TRUE, Ask, Condition, rendered
+from stac_catalog.search_database import Connection
+from stac_catalog.search_facts import Facts, among
+from stac_catalog.search_paging import decode_token, encode_token, walk
+from stac_catalog.search_probes import Probe
+from stac_catalog.search_query import Query
+from stac_catalog.search_sql import candidates, sort_terms, where
+from stac_catalog.search_sql_aggregation import aggregated, aggregation_statement
+
+type _Row = tuple[Any, ...]  # number, whether it fits for sure, sort key
+
+_FEWEST: Final = 64  # candidates that probes are asked about at once
+_WHOLE: Final = 2000  # where all that fit are counted: then the page needs no other look at them
+_AT_ONCE: Final = 4000
+_TABLES: Final = {"shape": "shapes", "properties": "properties"}
+
+
+class Answers:
+    """Asks the index over ``connection``; a method that takes longer than ``seconds`` is given up.
+
+    Raises, in every method:
+        LimitExceeded: when it takes longer.
+    """
+
+    def __init__(self, connection: Connection, seconds: float) -> None:
+        self._connection = connection
+        self._seconds = seconds
+
+    def page(self, query: Query, matched: Callable[[Callable[[], int]], int]) -> Page:
+        """One page of the items that fit; ``matched`` remembers how many, or asks the function that it is given.
+
+        Raises:
+            InvalidInput: when the query's token is not one of this query.
+        """
+        start = None if query.token is None else decode_token(query.token, query, sort_terms(query.sort))
+        with self._asking() as (db, condition):
+            asked = condition(query)
+            rows, whole = walk(
+                lambda last, size: _rows(db, candidates(asked, query.sort, start if last is None else last[2:], size)),
+                lambda rows: _exact(db, asked, rows),
+                query.limit + 1,
+                _first_batch(asked, query),
+            )
+            texts = _texts(db, [row[0] for row in rows[: query.limit]])
+        more = len(texts) < len(rows)
+        token = encode_token(query, rows[len(texts) - 1][2:]) if more else None
+        if query.token is None and not more:
+            return Page(texts, None, len(texts))
+        if not is_counted(query):
+            return Page(texts, token, None)
+        known = whole and query.token is None
+        return Page(texts, token, matched(lambda: len(rows) if known else self.count(query)))
+
+    def count(self, query: Query) -> int:
+        """How many items fit."""
+        with self._asking() as (db, condition):
+            settled = _settled(db, condition(query))
+            sql = f"SELECT count(*) FROM items AS i WHERE {settled.sql}"  # noqa: S608
+            return int(db.execute(sql, settled.parameters).fetchone()[0])
+
+    def aggregated(self, query: Query, wanted: Sequence[Aggregation]) -> list[Aggregated]:
+        """What is asked about the items that fit."""
+        with self._asking() as (db, condition):
+            settled = _settled(db, condition(query))
+            asked = ((each, aggregation_statement(settled, each)) for each in wanted)
+            return [aggregated(_rows(db, ask), each) for each, ask in asked]
+
+    @contextmanager
+    def _asking(self) -> Iterator[tuple[sqlite3.Connection, Callable[[Query], Condition]]]:
+        facts = Facts(self._connection)
+        with self._connection.limited(self._seconds) as db:
+            yield db, lambda query: where(query, facts)
+
+
+def is_counted(query: Query) -> bool:
+    """False where a filter would have to be asked about every item."""
+    return query.filter is None and not query.terms
+
+
+def _first_batch(condition: Condition, query: Query) -> int:
+    if not condition.probes:
+        return query.limit + 1
+    # Of a search by place all that fit are counted: where they are few, no other statement is needed.
+    return max(query.limit + 1, _WHOLE if is_counted(query) and query.token is None else _FEWEST)
+
+
+def _rows(db: sqlite3.Connection, asked: Ask) -> list[_Row]:
+    return db.execute(*asked).fetchall()
+
+
+def _exact(db: sqlite3.Connection, condition: Condition, rows: list[_Row]) -> list[_Row]:
+    """Those of some candidates that fit."""
+    probes = condition.probes
+    unsure = [row[0] for row in rows if not row[1]]
+    if not unsure:
+        return rows
+    accepted = {probe: _accepted(db, probe, unsure) for probe in probes}
+    if len(probes) == 1:
+        # All else is true of a candidate.
+        fitting = set(accepted[probes[0]])
+    else:
+        asked = rendered(condition, lambda probe: among(accepted[probe]))
+        among_these = among(unsure)
+        sql = f"SELECT i.n FROM items AS i WHERE {among_these.sql} AND {asked.sql}"  # noqa: S608
+        fitting = {number for (number,) in db.execute(sql, [*among_these.parameters, *asked.parameters])}
+    return [row for row in rows if row[1] or row[0] in fitting]
+
+
+def _settled(db: sqlite3.Connection, condition: Condition) -> Ask:
+    """The condition, for which the probes have been asked about all items for which they decide."""
+    probes = condition.probes
+    if not probes:
+        return rendered(condition, lambda _: TRUE)
+    may, sure = rendered(condition, lambda _: TRUE), rendered(condition, lambda _: FALSE)
+    sql = f"SELECT i.n FROM items AS i WHERE {may.sql} AND ({sure.sql}) IS NOT TRUE"  # noqa: S608
+    unsure = [number for (number,) in db.execute(sql, [*may.parameters, *sure.parameters])]
+    accepted = {probe: _accepted(db, probe, unsure) for probe in probes}
+    return rendered(condition, lambda probe: among(accepted[probe]))
+
+
+def _accepted(db: sqlite3.Connection, probe: Probe, items: list[int]) -> list[int]:
+    """Those of some items that a probe accepts."""
+    table = _TABLES[probe.of]
+    found: list[int] = []
+    for some in batched(items, _AT_ONCE):
+        these = among(some)
+        sql = f"SELECT i.n, i.value FROM {table} AS i WHERE {these.sql}"  # noqa: S608
+        rows = db.execute(sql, these.parameters).fetchall()
+        truths = probe.accepts([value for _, value in rows])
+        found += [number for (number, _), truth in zip(rows, truths, strict=True) if truth]
+    return found
+
+
+def _texts(db: sqlite3.Connection, numbers: list[int]) -> tuple[str, ...]:
+    """Items as JSON text, as many of the first ones as a page may hold."""
+    texts: list[str] = []
+    size = 0
+    for number in numbers:
+        (text,) = db.execute("SELECT text FROM documents WHERE n = ?", (number,)).fetchone()
+        size += len(text)
+        if texts and size > PAGE_BYTES:
+            break
+        texts.append(text)
+    return tuple(texts)
