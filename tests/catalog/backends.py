@@ -5,6 +5,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from stac_catalog import search_answers, search_facts
 from stac_catalog.pgstac import PgstacIndex
 from stac_catalog.search import INDEX_FILE, SearchIndex
 from stac_catalog.search_backend import SearchBackend
@@ -24,6 +27,17 @@ def sqlite(root: Path) -> Iterator[SearchBackend]:
 
 
 @contextmanager
+def sqlite_of_many(root: Path) -> Iterator[SearchBackend]:
+    """The embedded one as it asks stores with so many items that it lists none, looks at few, and has to go on."""
+    with pytest.MonkeyPatch.context() as patched, sqlite(root) as index:
+        for name in ("_MOST_EQUAL", "_MOST_IN_RANGE", "_MOST_NEAR", "_MOST_VALUES"):
+            patched.setattr(search_facts, name, 0)
+        for name in ("_WHOLE", "_FEWEST", "_AT_ONCE"):
+            patched.setattr(search_answers, name, 1)
+        yield index
+
+
+@contextmanager
 def pgstac(root: Path) -> Iterator[SearchBackend]:
     """The one in PostgreSQL, in a database of its own."""
     with postgis.new_database() as address:
@@ -34,4 +48,4 @@ def pgstac(root: Path) -> Iterator[SearchBackend]:
             index.close()
 
 
-BACKENDS: Final[dict[str, Opened]] = {"sqlite": sqlite, "pgstac": pgstac}
+BACKENDS: Final[dict[str, Opened]] = {"sqlite": sqlite, "sqlite of many": sqlite_of_many, "pgstac": pgstac}
