@@ -11,6 +11,10 @@ from typing import Any
 
 import httpx
 import morecantile
+import numpy as np
+import rasterio
+import rasterio.transform
+import rasterio.warp
 
 from stac_catalog.metadata import FORMS
 
@@ -48,13 +52,14 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """A collection of rasters: its box in degrees, an item, the names of its fields."""
+    """A collection of rasters: its box in degrees, an item, the names of its fields, places that have data."""
 
     collection: str
     item: str
     box: tuple[float, float, float, float]
     fields: tuple[str, ...]
     files: tuple[str, ...]
+    points: tuple[tuple[float, float], ...]
 
     def part(self, share: float) -> tuple[float, float, float, float]:
         """A box somewhere inside, with ``share`` of each edge."""
@@ -62,6 +67,13 @@ class Place:
         width, height = (east - west) * share, (north - south) * share
         x, y = random.uniform(west, east - width), random.uniform(south, north - height)
         return x, y, x + width, y + height
+
+    def around_data(self, share: float) -> tuple[float, float, float, float]:
+        """A box as of :meth:`part`, in which there is data."""
+        west, south, east, north = self.box
+        width, height = (east - west) * share, (north - south) * share
+        x, y = random.choice(self.points)
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 @dataclass
@@ -95,14 +107,12 @@ class Asking:
 
 def places_of(catalog: Path) -> list[Place]:
     """The collections of rasters of a store's static catalog, each by one of its items."""
-    documents = (
-        json.loads(min(folder.glob("*/*-*.json")).read_text()) for folder in catalog.iterdir() if folder.is_dir()
-    )
-    places = (_place(item) for item in documents)
+    files = [min(folder.glob("*/*-*.json")) for folder in catalog.iterdir() if folder.is_dir()]
+    places = (_place(json.loads(file.read_text()), file.parent) for file in files)
     return [place for place in places if place.fields]
 
 
-def _place(item: dict[str, Any]) -> Place:
+def _place(item: dict[str, Any], folder: Path) -> Place:
     assets = [asset for asset in item["assets"].values() if "bands" in asset]
     bands = tuple(band["name"] for asset in assets for band in asset["bands"])
     files = tuple(Path(asset["href"]).name for asset in assets)
@@ -110,7 +120,19 @@ def _place(item: dict[str, Any]) -> Place:
     # Of a box in degrees the corners may lie outside the raster, which is turned against them.
     width, height = _EDGE * (east - west), _EDGE * (north - south)
     box = (west + width, south + height, east - width, north - height)
-    return Place(item["collection"], item["id"], box, bands, files)
+    points = _points(folder / files[0], box) if files else ()
+    return Place(item["collection"], item["id"], box, bands, files, points)
+
+
+def _points(file: Path, box: tuple[float, float, float, float]) -> tuple[tuple[float, float], ...]:
+    """Middles of cells that have data, within ``box``, in degrees."""
+    with rasterio.open(file) as raster:
+        rows, columns = np.nonzero(raster.dataset_mask())
+        some = np.random.default_rng(1).integers(rows.size, size=2000) if rows.size else []
+        xs, ys = rasterio.transform.xy(raster.transform, rows[some], columns[some])
+        lon, lat = rasterio.warp.transform(raster.crs, "OGC:CRS84", xs, ys)
+    west, south, east, north = box
+    return tuple((x, y) for x, y in zip(lon, lat, strict=True) if west < x < east and south < y < north)
 
 
 def _text(box: tuple[float, ...]) -> str:
@@ -227,7 +249,7 @@ async def files(client: Asking) -> None:
 
 
 def _execution(place: Place, share: float) -> dict[str, object]:
-    return {"inputs": {"bbox": {"bbox": list(place.part(share))}, "property": "soc"}}
+    return {"inputs": {"bbox": {"bbox": list(place.around_data(share))}, "property": "soc"}}
 
 
 _EXECUTE = "/ogc/processes/predict-soil-property/execution"

@@ -33,6 +33,8 @@ def configure(settings: ServiceSettings) -> None:
     # Libraries tell more than an operator wants to read; their faults still come through.
     for name in ("rasterio", "matplotlib", "distributed", "httpx", "asyncio", "uvicorn", "numba", "pygeoapi"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    # It takes every member of an object for a language, and says of each that it knows no such language.
+    logging.getLogger("pygeoapi.l10n").setLevel(logging.ERROR)
 
 
 class JsonLines(logging.Formatter):
