@@ -29,6 +29,7 @@ from service.access import WRITE, Access, client_of, demand
 from service.files import CatalogFiles, PublicFiles
 from service.health import health_router
 from service.keys import KeyRing
+from service.memory import few_heaps
 from service.metrics import metrics_router
 from service.middleware import BodyLimit, SafeHeaders, WithSlash
 from service.observing import Observed
@@ -122,6 +123,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """The service on the store that ``CUP4SOIL_STORE`` names; what each process of a server calls."""
+    few_heaps()
     settings = ServiceSettings()
     if settings.store is None:
         raise NotFound("no store is named", "set CUP4SOIL_STORE")
