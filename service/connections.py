@@ -21,7 +21,7 @@ _LOOKS = 4
 # Slower readers are taken for stalled (bytes per second).
 _LEAST_RATE = 10 * 1024
 
-type _Phase = Literal["head", "body", "work", "answer"]
+type _Phase = Literal["idle", "head", "body", "work", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class PatientProtocol(H11Protocol):
     def _phase(self) -> _Phase:
         if self.transport.get_write_buffer_size():
             return "answer"
+        if self.timeout_keep_alive_task is not None:
+            return "idle"  # which uvicorn ends
         if self.cycle is None or self.cycle.response_complete:
             return "head"
         return "body" if self.cycle.more_body else "work"
@@ -84,7 +86,7 @@ class PatientProtocol(H11Protocol):
         waiting = [
             each
             for each in self.connections
-            if isinstance(each, PatientProtocol) and each._phase == "head" and not each.transport.is_closing()
+            if isinstance(each, PatientProtocol) and each._phase in ("idle", "head") and not each.transport.is_closing()
         ]
         if waiting:
             max(waiting, key=lambda each: each._count).transport.abort()

@@ -61,6 +61,7 @@ def _connections(settings: ServiceSettings) -> dict[str, Any]:
     return {
         "http": protocol_of(patience),
         "ws": "none",
+        "timeout_keep_alive": settings.idle_seconds,
         "limit_concurrency": settings.most_connections + _SPARE,
         "h11_max_incomplete_event_size": settings.header_kib * 1024,
     }

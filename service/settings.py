@@ -67,6 +67,11 @@ class ServiceSettings(JobSettings, CoverageSettings, EdrSettings, FeatureSetting
     header_kib: int = Field(default=16, ge=4, description="Largest head of any request, its address included (KiB).")
     head_seconds: float = Field(default=20.0, gt=0, description="Longest time a request's head may take to come (s).")
     body_seconds: float = Field(default=60.0, gt=0, description="Longest time a request's body may take to come (s).")
+    idle_seconds: int = Field(
+        default=75,
+        gt=0,
+        description="How long a connection is kept for another request (s): longer than clients and proxies keep it.",
+    )
     stalled_seconds: float = Field(
         default=30.0, gt=0, description="Longest time a client may leave an answer unread (s)."
     )

@@ -29,6 +29,7 @@ COVERAGE = f"/ogc/collections/{COLLECTION}/coverage"
 PATIENCE = {
     "CUP4SOIL_HEAD_SECONDS": "3",
     "CUP4SOIL_BODY_SECONDS": "3",
+    "CUP4SOIL_IDLE_SECONDS": "8",
     "CUP4SOIL_STALLED_SECONDS": "4",
     "CUP4SOIL_MOST_CONNECTIONS": "60",
     "CUP4SOIL_REQUEST_KIB": "64",
@@ -147,6 +148,15 @@ def test_a_head_that_trickles_after_an_answer_is_given_up(server: Server) -> Non
         except OSError:
             pass
         assert sent < 599
+
+
+def test_a_connection_is_kept_for_another_request_but_not_for_ever(server: Server) -> None:
+    with server.connect() as connection:
+        for _ in range(2):
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+            time.sleep(5)  # longer than a head may take, and than uvicorn itself would wait
+        assert _ended(connection) == b""
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 5000\r\n", b"Transfer-Encoding: chunked\r\n"])
