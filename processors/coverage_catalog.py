@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from cup4soil.errors import DamagedProduct, InvalidInput, NotFound, StoreError, reading_product
-from cup4soil.products import read_record
 from cup4soil.settings import Settings
 from processors.coverages import Coverage, Interval, Item, choose, choose_all, periods
 from stac_catalog.listing import listed_items
+from stac_catalog.recovery import present_record
 from stac_catalog.store import Store
 from stac_catalog.visibility import is_hidden, visible
 
@@ -118,11 +118,12 @@ class CoverageCatalog:
         key = (collection_id, item_id)
         if key not in self._items:
             name = f"{collection_id}/{item_id}"
-            folder = self.store.find(collection_id, item_id)
-            if folder is None:
-                raise DamagedProduct(name, "its record is missing", "restore the store from a copy")
-            with reading_product(name):
-                self._items[key] = Item.of(read_record(folder), folder)
+            folder = self.store.catalog_path.parent / collection_id / item_id
+            try:
+                with reading_product(name):
+                    self._items[key] = Item.of(present_record(folder), folder)
+            except NotFound as error:
+                raise DamagedProduct(name, "its record is missing", "restore the store from a copy") from error
         return self._items[key]
 
     def _read(self) -> dict[str, Collection]:

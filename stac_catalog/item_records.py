@@ -64,18 +64,27 @@ def record_of(item: Document, collection: str) -> tuple[ProductRecord, list[Asse
     if item.get("collection", collection) != collection:
         raise InvalidInput(f"collection is {shown(item['collection'])}", f"it is {collection} by the address")
     _check_form(item, collection)
-    files = list(_files(item))
-    try:
-        record = ProductRecord.model_validate(_fields(item, collection, files))
-    except ValidationError as error:
-        raise InvalidInput(f"the item is no product: {first_problem(error)}", "see the extension cup4soil") from error
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise InvalidInput(f"the item cannot be read: {type(error).__name__} {error}", "send a STAC item") from error
+    record, files = stated_record(item, collection)
     _check_terms(record)
     words = record.abstract
     for notice in notices(record):
         words = words.replace(notice, "").strip()
     return record.model_copy(update={"abstract": words}), files
+
+
+def stated_record(item: Document, collection: str) -> tuple[ProductRecord, list[AssetFile]]:
+    """As :func:`record_of`, of an item that need not be one which a client may bring.
+
+    Raises:
+        InvalidInput: naming what is missing or cannot be.
+    """
+    try:
+        files = list(_files(item))
+        return ProductRecord.model_validate(_fields(item, collection, files)), files
+    except ValidationError as error:
+        raise InvalidInput(f"the item is no product: {first_problem(error)}", "see the extension cup4soil") from error
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise InvalidInput(f"the item cannot be read: {type(error).__name__} {error}", "send a STAC item") from error
 
 
 def _check_form(item: Document, collection: str) -> None:

@@ -207,19 +207,38 @@ def test_a_damaged_record_spoils_its_own_answers(world: World, damage: str) -> N
     assert {world.client.get(each).status_code for each in own} == {200}
 
 
-def test_a_damaged_record_spoils_its_own_collection_of_a_new_process(world: World) -> None:
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_of_a_damaged_record_the_item_tells_a_new_process_where_its_rasters_are(world: World, damage: str) -> None:
     path = world.first / "product.json"
     content = path.read_bytes()
+    rasters = [each for each in world.on_rasters(_COLLECTION, 0, "mean") if "NetCDF" not in each]
+    before = {each: world.client.get(each).content for each in rasters}
     try:
-        path.write_bytes(content[:100])
+        DAMAGES[damage](path)
         client = client_of(world.root)
-        answer = client.get(world.on_rasters(_COLLECTION, 0, "mean")[0])
-        assert answer.status_code == 503
-        assert world.name in answer.json()["detail"]
+        for each, expected in before.items():
+            assert client.get(each).content == expected, each
         for each in [*world.on_rasters(_OTHER, 0, "mean"), *world.on_records(world.other), *world.lists()]:
             assert client.get(each).status_code == 200, each
     finally:
         _mend(path, content)
+
+
+def test_what_neither_record_nor_item_tells_spoils_its_own_collection_of_a_new_process(world: World) -> None:
+    path, item = world.first / "product.json", world.first / f"{world.first.name}.json"
+    content, document = path.read_bytes(), item.read_bytes()
+    try:
+        path.write_bytes(content[:100])
+        item.write_bytes(document.replace(b'"cup4soil:kind"', b'"cup4soil:kin"'))
+        client = client_of(world.root)
+        answer = client.get(world.on_rasters(_COLLECTION, 0, "mean")[0])
+        assert answer.status_code == 503
+        assert world.name in answer.json()["detail"]
+        for each in [*world.on_rasters(_OTHER, 0, "mean"), *world.on_records(world.other)]:
+            assert client.get(each).status_code == 200, each
+    finally:
+        _mend(path, content)
+        _mend(item, document)
     assert client.get(world.on_rasters(_COLLECTION, 0, "mean")[0]).status_code == 200
 
 
