@@ -6,7 +6,7 @@ from processors.coverage_formats import COVERAGE_JSON
 from processors.edr_formats import CSV, GEOJSON
 from processors.edr_query import PARAMETERS as EDR_PARAMETERS
 from processors.edr_query import WITHIN_UNITS
-from processors.openapi_parts import Json, errors, query
+from processors.openapi_parts import HTML, Json, errors, query
 from processors.records_documents import COLLECTION as RECORDS
 from processors.records_query import DEFAULT, MOST, TYPES
 from processors.records_query import PARAMETERS as RECORDS_PARAMETERS
@@ -70,9 +70,12 @@ def _records() -> Json:
     record = {"name": "recordId", "in": "path", "required": True, "schema": _TEXT}
     form = _query("f", *_RECORDS["f"])
     geojson, schema = {GEOJSON: _OBJECT}, {"application/schema+json": _OBJECT}
-    search = [_query(name, *_RECORDS[name]) for name in RECORDS_PARAMETERS]
+    lists = _RECORDS | {"f": ("Format of the list.", {"type": "string", "enum": ["json", "html"]})}
+    search = [_query(name, *lists[name]) for name in RECORDS_PARAMETERS]
     return {
-        f"{base}/items": {"get": _get("records", "Search the records of all products", search, geojson)},
+        f"{base}/items": {
+            "get": _get("records", "Search the records of all products", search, geojson | {HTML: {"schema": _TEXT}})
+        },
         f"{base}/items/{{recordId}}": {"get": _get("record", "A record", [record, form], geojson)},
         f"{base}/queryables": {"get": _get("recordQueryables", "Parameters of the search", [form], schema)},
         f"{base}/schema": {"get": _get("recordSchema", "Schema of records", [form], schema)},

@@ -14,6 +14,9 @@ from stac_catalog.search_documents import filled
 
 COLLECTION: Final = "products"
 GEOJSON: Final = "application/geo+json"
+HTML: Final = "text/html"
+# The relation of a record to the page of its product.
+ABOUT: Final = "about"
 _SPEC = "http://www.opengis.net/spec/ogcapi-records-1/1.0/conf"
 _COVERAGE_REL = "http://www.opengis.net/def/rel/ogc/1.0/coverage"
 _SCHEMES = {
@@ -100,6 +103,7 @@ def _links(item: Mapping[str, Any], root: str) -> Any:
     here, collection, name = f"{root}/ogc/collections/{COLLECTION}", quote(item["collection"]), quote(item["id"])
     yield _link("self", GEOJSON, "This record", f"{here}/items/{name}")
     yield _link("collection", "application/json", "All records", here)
+    yield _link(ABOUT, HTML, "Page of the product", f"{root}/products/{collection}/{name}")
     stac = f"{root}/stac/collections/{collection}/items/{name}"
     yield _link("alternate", GEOJSON, "The product in STAC, with its files", stac)
     for key, asset in item["assets"].items():
@@ -134,6 +138,7 @@ def catalogue(ogc: str) -> dict[str, Any]:
             _link("self", "application/json", "This document", f"{here}?f=json"),
             _link("alternate", "text/html", "This document as HTML", f"{here}?f=html"),
             _link("items", GEOJSON, "Records", f"{here}/items"),
+            _link("items", HTML, "Records as HTML", f"{here}/items?f=html"),
             _link(f"{rel}/ogc-catalog", "application/json", "Record catalogue", f"{here}?f=json"),
             _link(f"{rel}/queryables", "application/schema+json", "Queryables", f"{here}/queryables"),
             _link(f"{rel}/schema", "application/schema+json", "Schema of records", f"{here}/schema"),

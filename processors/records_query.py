@@ -38,7 +38,8 @@ def parse_records(pairs: Iterable[tuple[str, str]]) -> RecordsQuery:
         InvalidInput: naming the parameter, when one is unknown, repeated or malformed.
     """
     given = collect(pairs, PARAMETERS, lists=("ids", "externalIds", "type"))
-    check_format(given.get("f"))
+    if given.get("f") != "html":
+        check_format(given.get("f"))
     offset = parse_offset(given)
     query = Query(
         ids=_ids(given),
@@ -59,7 +60,7 @@ def check_format(name: str | None) -> None:
         InvalidInput: naming those that they are.
     """
     if name is not None and name.lower() not in ("json", "geojson"):
-        raise InvalidInput(f"f is {name[:80]!r}", "records are given as json")
+        raise InvalidInput(f"f is {name[:80]!r}", "records are given as json, a list of them also as html")
 
 
 def _ids(given: dict[str, str]) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from cup4soil.errors import NotFound
 from cup4soil.settings import Settings
 from processors.coverage_query import collect
-from processors.records_documents import COLLECTION, GEOJSON, queryables, record, schema
+from processors.pages import wants_page
+from processors.records_documents import COLLECTION, GEOJSON, HTML, queryables, record, schema
+from processors.records_page import records_page
 from processors.records_query import RecordsQuery, check_format, parse_records
 from processors.search_paging import page_at, place_of
 from stac_catalog.search_backend import Page, SearchBackend
@@ -48,13 +50,16 @@ class _Doors:
         self._root = root
         self._here = f"{root}/ogc/collections/{COLLECTION}"
 
-    def items(self, request: Request) -> JSONResponse:
+    def items(self, request: Request) -> Response:
         asked = parse_records(request.query_params.multi_items())
         page = page_at(self._backend, asked.query, asked.offset)
+        found = [record(text, self._settings, self._root) for text in page.items]
+        if wants_page(request):
+            return HTMLResponse(records_page(found, self._links(asked, page, "html"), page.matched))
         body: dict[str, Any] = {
             "type": "FeatureCollection",
-            "features": [record(text, self._settings, self._root) for text in page.items],
-            "links": self._links(asked, page),
+            "features": found,
+            "links": self._links(asked, page, "json"),
             "numberReturned": len(page.items),
             "timeStamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
@@ -77,16 +82,22 @@ class _Doors:
         check_format(collect(request.query_params.multi_items(), ("f",)).get("f"))
         return JSONResponse(schema(f"{self._here}/schema"), media_type=_SCHEMA)
 
-    def _links(self, asked: RecordsQuery, page: Page) -> list[dict[str, str]]:
-        links = [self._link("self", "These records", asked.given | place_of(asked.query, asked.offset))]
+    def _links(self, asked: RecordsQuery, page: Page, form: str) -> list[dict[str, str]]:
+        """Links of a list in ``form``; those of a page lead on to pages."""
+        given = {name: value for name, value in asked.given.items() if name != "f"}
+        others = {"html": "json", "json": "html"}
+        here, kept = place_of(asked.query, asked.offset), asked.given | ({"f": form} if form == "html" else {})
+        links = [self._link("self", "These records", kept | here)]
+        links.append(self._link("alternate", f"As {others[form].upper()}", given | here | {"f": others[form]}))
         if page.token is not None:
-            links.append(self._link("next", "The next records", asked.given | {"token": page.token}))
+            links.append(self._link("next", "The next records", kept | {"token": page.token}))
         if asked.offset:
             before = max(0, asked.offset - asked.query.limit)
-            links.append(self._link("prev", "The records before", asked.given | {"offset": str(before)}))
+            links.append(self._link("prev", "The records before", kept | {"offset": str(before)}))
         collection = {"rel": "collection", "type": "application/json", "title": "All records", "href": self._here}
         return [*links, collection]
 
     def _link(self, rel: str, title: str, query: dict[str, str]) -> dict[str, str]:
         address = f"{self._here}/items" + (f"?{urlencode(query)}" if query else "")
-        return {"rel": rel, "type": GEOJSON, "title": title, "href": address}
+        kind = HTML if query.get("f") == "html" else GEOJSON
+        return {"rel": rel, "type": kind, "title": title, "href": address}

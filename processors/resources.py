@@ -241,6 +241,7 @@ def _links(collection: Collection, addresses: Addresses) -> Iterator[dict[str, s
     mirror = f"{addresses.root}/catalog/{collection.id}"
     yield _link("alternate", "application/json", f"Static STAC collection of {CATALOG_ID}", f"{mirror}/collection.json")
     for item in collection.item_ids[-_LINKED_ITEMS:]:
+        yield _link("about", "text/html", f"Page of {item}", f"{addresses.root}/products/{collection.id}/{item}")
         yield _link("item", "application/geo+json", f"STAC item {item}", f"{stac}/items/{item}")
         yield _link(
             "describedby", "application/xml", f"Metadata record (ISO 19139) of {item}", f"{mirror}/{item}/metadata.xml"

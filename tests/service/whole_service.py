@@ -16,10 +16,16 @@ from tests.processors.coverages import worlds
 def fill(base: Path) -> Path:
     """Make the store; returns its folder."""
     store = Store.open(base / "store", Settings())
-    for name in ("composite", "soil_map", "model"):
+    register(store, base)
+    store.register(products.model(base / "model"), base / "model")
+    return base / "store"
+
+
+def register(store: Store, base: Path) -> None:
+    """Register all of them but the model, which nothing can be predicted with."""
+    for name in ("composite", "soil_map"):
         store.register(getattr(products, name)(base / name), base / name)
     site_products.register(store, base / "sites", site_products.scattered(20))
-    return base / "store"
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def test_pages_hold_each_record_once(world: World, client: httpx.Client) -> None
         page = _found(client, limit="1", offset=str(offset), q="carbon")
         assert [each["id"] for each in page["features"]] == [name]
     last = _found(client, limit="1", offset="2")
-    assert [link["rel"] for link in last["links"]] == ["self", "prev", "collection"]
+    assert [link["rel"] for link in last["links"]] == ["self", "alternate", "prev", "collection"]
     assert _found(client, offset="9")["features"] == []
 
 
