@@ -48,7 +48,7 @@ def openapi_document(config: Mapping[str, Any], *, plain: bool = False) -> Json:
         "paths": paths,
         "components": {
             "parameters": _parameters(),
-            "responses": _responses(),
+            "responses": _responses(plain=plain),
             "schemas": _schemas(),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
@@ -158,12 +158,14 @@ def _parameters() -> Json:
     return found
 
 
-def _responses() -> Json:
+def _responses(*, plain: bool) -> Json:
     content: Json = {"application/problem+json": {"schema": ref("schemas", "problem")}}
     told = "What was wrong, and what would be right."
+    page = content | {HTML: {"schema": _TEXT}}
     return {
-        "problem": {"description": told, "content": content},
-        "problemPage": {"description": told, "content": content | {HTML: {"schema": _TEXT}}},
+        # The service around our own routers has a page of every refusal.
+        "problem": {"description": told, "content": content if plain else page},
+        "problemPage": {"description": told, "content": page},
     }
 
 

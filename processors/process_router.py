@@ -30,6 +30,7 @@ from processors.jobs.references import parsed
 from processors.jobs.results import Output, Results, multipart
 from processors.jobs.settings import JobSettings
 from processors.openapi_processes import MOST_JOBS
+from processors.pages import wants_page
 from processors.times import parse_interval
 from stac_catalog.store import Store
 
@@ -179,12 +180,10 @@ _MEDIA_TYPES = {".tif": COG_MEDIA_TYPE, ".png": "image/png", ".json": "applicati
 
 
 def _wants_page(request: Request) -> bool:
-    """By ``f``, else by an Accept header that names HTML and not JSON, as browsers send it."""
     wanted = request.query_params.get("f")
     if wanted not in (None, "json", "html"):
         raise InvalidInput(f"f is {wanted[:40]!r}", "use json or html")
-    accepted = request.headers.get("accept", "")
-    return wanted == "html" or (wanted is None and "text/html" in accepted and "json" not in accepted)
+    return wants_page(request)
 
 
 def _raw(output: Output) -> Response:

@@ -7,10 +7,11 @@ from http import HTTPStatus
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import Match, Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from processors.coverage_query import collect
 from processors.negotiation import Formats
@@ -53,7 +54,13 @@ class Checked:
         """See ASGI."""
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
             scope = _checked(scope)
-        await self._pages(scope, receive, send)
+
+        async def negotiated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).add_vary_header("Accept")
+            await send(message)
+
+        await self._pages(scope, receive, negotiated)
 
 
 def _checked(scope: Scope) -> Scope:

@@ -1,11 +1,11 @@
-"""Errors of the domain as HTTP answers: one table, problem details (RFC 9457) for all of them."""
+"""Errors of the domain as HTTP answers: one table, problem details (RFC 9457) for all of them, a page for browsers."""
 
 import logging
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -26,6 +26,7 @@ from cup4soil.errors import (
 )
 from processors.jobs.errors import Busy, ResultsGone
 from processors.negotiation import NotAcceptable
+from processors.pages import page, wants_page
 from service.keys import KeyNeeded, NotAllowed
 from service.logs import REQUEST
 
@@ -68,8 +69,17 @@ def problem(
     headers: dict[str, str] | None = None,
     *,
     kind: str = "about:blank",
-) -> JSONResponse:
-    """A problem details document; ``kind`` is the address of its type where a standard gives one."""
+) -> Response:
+    """A problem details document; ``kind`` is the address of its type where a standard gives one.
+
+    Who asks for HTML gets the same as a page.
+    """
+    headers = {"Vary": "Accept"} | (headers or {})
+    if wants_page(request):
+        # Relative, so that it leads right behind a proxy with a path of its own, too.
+        home = "../" * (request.url.path.count("/") - 1) or "./"
+        content = page("error_page.html", f"{home}ogc", home=home, title=status.phrase, detail=detail)
+        return HTMLResponse(content, status.value, headers)
     body = {
         "type": kind,
         "title": status.phrase,
@@ -84,7 +94,7 @@ def install(app: FastAPI) -> None:
     """Answer every error of ``app`` with problem details. What is not foreseen is logged, and told to nobody."""
 
     @app.exception_handler(Cup4soilError)
-    async def domain(request: Request, error: Cup4soilError) -> JSONResponse:
+    async def domain(request: Request, error: Cup4soilError) -> Response:
         status = status_of(error)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _LOG.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
@@ -94,7 +104,7 @@ def install(app: FastAPI) -> None:
         return problem(request, status, str(error), kind=kind)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"] if part not in ("query", "path", "body"))
         return problem(request, HTTPStatus.BAD_REQUEST, f"{name or 'the request'} is not valid: {first['msg']}")
@@ -111,7 +121,7 @@ def install(app: FastAPI) -> None:
         return Response(status_code=CLIENT_GONE)
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+    async def unforeseen(request: Request, error: Exception) -> Response:
         _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
         # Middleware does not see this answer any more.
         headers = {"X-Request-ID": name} if (name := REQUEST.get()) else None
