@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import RedirectResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
@@ -24,14 +24,16 @@ from processors.maps import map_router
 from processors.process_router import process_router
 from processors.pygeoapi_app import mount_pygeoapi
 from processors.records_router import records_router
+from processors.resources import TEMPLATES
 from service import logs, problems
 from service.access import WRITE, Access, client_of, demand
+from service.descriptions import Signposts, descriptions_router
 from service.files import CatalogFiles, PublicFiles
 from service.health import health_router
 from service.keys import KeyRing
 from service.memory import few_heaps
 from service.metrics import metrics_router
-from service.middleware import BodyLimit, SafeHeaders, WithSlash
+from service.middleware import BodyLimit, HeadLikeGet, SafeHeaders, WithSlash
 from service.observing import Observed
 from service.openapi import describe_whole
 from service.running import MULTIPROCESS
@@ -69,8 +71,10 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     """
     store = Store.open(root, settings, create=False)
     keep_decoded(settings.raster_cache_mib * 2**20)
-    app = FastAPI(title="CUP4SOIL", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    app = FastAPI(title="CUP4SOIL", version=__version__, openapi_url=None, lifespan=_lifespan)
     problems.install(app)
+    app.add_middleware(Signposts)
+    app.add_middleware(HeadLikeGet, router=app.router)
     app.add_middleware(Access, keys=KeyRing(store.root), settings=settings)
     app.add_middleware(BodyLimit, most_bytes=settings.request_kib * 1024)
     app.add_middleware(
@@ -101,6 +105,7 @@ def create_app(root: Path, settings: ServiceSettings) -> FastAPI:
     app.include_router(records_router(backend, settings, root=settings.public_url or settings.local_url))
     app.include_router(map_router(store, root=settings.public_url or settings.local_url, limits=settings.map_limits))
     public = settings.public_url or ""
+    app.include_router(descriptions_router(public_url=public, trust_forwarded=settings.trust_proxy))
     app.include_router(oai_router(store, settings, public_url=public, trust_forwarded=settings.trust_proxy))
     app.include_router(
         metadata_router(store, settings, backend, public_url=public, trust_forwarded=settings.trust_proxy)
@@ -136,6 +141,11 @@ def _mount_files(app: FastAPI, store: Store) -> None:
     page = Path(str(files("service"))) / _PAGE
     if not (page / "index.html").is_file():
         raise NotFound(f"the page's bundle {page} is missing", "install the whole package")
+
+    # Browsers ask for it beside documents that name no icon, such as JSON.
+    @app.get("/favicon.ico", include_in_schema=False)
+    def icon() -> FileResponse:
+        return FileResponse(TEMPLATES / "static" / "icon.svg")
 
     # Relative, so that they lead right behind a proxy with a path of its own, too.
     @app.get("/catalog", include_in_schema=False)

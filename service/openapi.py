@@ -18,6 +18,7 @@ _RDF: Final = ("application/ld+json", "text/turtle", "application/rdf+xml")
 _METADATA: Final = tuple(dict.fromkeys(form.media_type.partition(";")[0] for form in FORMS.values()))
 # What routes answer with that do not say it themselves, by the beginning of their address.
 _CONTENT: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    ("/.well-known/api-catalog", ("application/linkset+json",)),
     ("/metrics", ("text/plain",)),
     ("/tiles/wmts", (*_PICTURES, *_XML)),
     ("/tiles", _PICTURES),
@@ -34,7 +35,7 @@ _CONTENT: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 )
 _PROBLEM: Final[Json] = {
     "description": "What was wrong, and what would be right.",
-    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/problem"}}},
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/problem"}}, "text/html": {"schema": {}}},
 }
 _REFUSED: Final = ("400", "401", "403", "404", "405", "413", "503")
 
