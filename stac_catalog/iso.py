@@ -6,10 +6,7 @@ Follows the practice of SoilGrids' records and of INSPIRE's technical guidance o
 
 import math
 from collections.abc import Iterator
-from copy import deepcopy
 from datetime import date
-
-from lxml import etree
 
 from cup4soil.errors import InvalidInput
 from cup4soil.grids import parse_crs
@@ -20,12 +17,16 @@ from stac_catalog.assets import metres_per_cell
 from stac_catalog.iso_contents import contents
 from stac_catalog.iso_elements import (
     NAMESPACES,
+    Element,
     Node,
     anchor,
     boolean,
     code,
+    common,
     date_of,
     day,
+    document,
+    element,
     identifier,
     integer,
     language,
@@ -72,19 +73,17 @@ _VOCABULARIES: dict[str, tuple[str, date | int]] = {
 
 def iso_record(record: ProductRecord, settings: Settings, places: Places | None = None) -> bytes:
     """The metadata record of a product as an XML file; see :func:`iso_element`."""
-    root = iso_element(record, settings, places)
-    document: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
-    return document
+    return document(iso_element(record, settings, places))
 
 
-def iso_element(record: ProductRecord, settings: Settings, places: Places | None = None) -> Node:
+def iso_element(record: ProductRecord, settings: Settings, places: Places | None = None) -> Element:
     """The metadata record of a product; files are named relative to it where no ``places`` tell where they are.
 
     Raises:
         InvalidInput: when a text holds characters that XML cannot.
     """
     try:
-        return _metadata(record, settings, places)
+        return element(_metadata(record, settings, places))
     except ValueError as error:
         raise InvalidInput(f"metadata of {record.id}: {error}", "use texts without control characters") from error
 
@@ -124,7 +123,7 @@ def _grid(record: ProductRecord) -> Node | None:
                 "gmd:MD_Dimension",
                 code("gmd:dimensionName", "MD_DimensionNameTypeCode", name),
                 integer("gmd:dimensionSize", size),
-                None if cell is None else node("gmd:resolution", deepcopy(cell)),
+                None if cell is None else node("gmd:resolution", cell),
             ),
         )
         for name, size in zip(("row", "column"), shape, strict=True)
@@ -155,8 +154,11 @@ def _cell(extent: Extent) -> Node | None:
 
 def _reference_system(record: ProductRecord) -> Node | None:
     crs = record.extent.crs
-    if crs is None:
-        return None
+    return None if crs is None else _crs(crs)
+
+
+@common
+def _crs(crs: str) -> Node:
     coded = crs.startswith("EPSG:")
     address = f"http://www.opengis.net/def/crs/EPSG/0/{crs.removeprefix('EPSG:')}"
     name = anchor("gmd:code", address, crs) if coded else text("gmd:code", crs)
@@ -184,10 +186,15 @@ def _identification(record: ProductRecord, settings: Settings) -> Node:
         _resolution(record),
         language("gmd:language"),
         code("gmd:characterSet", "MD_CharacterSetCode", "utf8"),
-        node("gmd:topicCategory", node("gmd:MD_TopicCategoryCode", "geoscientificInformation")),
+        _topic(),
         _extent(record),
     )
     return node("gmd:identificationInfo", identification)
+
+
+@common
+def _topic() -> Node:
+    return node("gmd:topicCategory", node("gmd:MD_TopicCategoryCode", "geoscientificInformation"))
 
 
 def _representation(record: ProductRecord) -> Node | None:
@@ -201,15 +208,24 @@ def _representation(record: ProductRecord) -> Node | None:
 def _keywords(record: ProductRecord) -> Iterator[Node]:
     yield soil_theme()
     known = _property(record)
-    for prefix, (vocabulary, published) in _VOCABULARIES.items():
-        terms = [term for term in known.terms if term.startswith(prefix)] if known else []
-        if known and terms:
-            words = [anchor("gmd:keyword", term, known.title) for term in terms]
-            yield keyword_group(words, anchor("gmd:title", prefix, vocabulary), published)
+    if known is not None:
+        yield from (_concept(known.code, prefix) for prefix in _VOCABULARIES if _terms(known, prefix))
     free = [*record.keywords, *(["simulated"] if record.simulated else [])]
     free += [NO_SKILL] if record.verdict == "no-skill" else []
     if free:
         yield keyword_group([text("gmd:keyword", word) for word in free], None, None)
+
+
+@common
+def _concept(property_code: str, prefix: str) -> Node:
+    """A soil property as a vocabulary names it."""
+    known, (vocabulary, published) = soil_property(property_code), _VOCABULARIES[prefix]
+    words = [anchor("gmd:keyword", term, known.title) for term in _terms(known, prefix)]
+    return keyword_group(words, anchor("gmd:title", prefix, vocabulary), published)
+
+
+def _terms(known: SoilProperty, prefix: str) -> list[str]:
+    return [term for term in known.terms if term.startswith(prefix)]
 
 
 def _property(record: ProductRecord) -> SoilProperty | None:
@@ -249,9 +265,9 @@ def _distribution(record: ProductRecord, places: Places | None) -> Node:
     # Reports beside the layers are no form in which the data come.
     formats = ["Cloud Optimized GeoTIFF"] if record.layers else [each.media_type for each in record.documents]
     links = [online(f"{folder}{layer.file}", layer.title, "download") for layer in record.layers]
-    for document in record.documents:
-        function = "information" if "metadata" in document.roles else "download"
-        links.append(online(f"{folder}{document.file}", document.title, function))
+    for each in record.documents:
+        function = "information" if "metadata" in each.roles else "download"
+        links.append(online(f"{folder}{each.file}", each.title, function))
     links.append(online(f"{folder}{record.id}.json", "STAC item", "information"))
     if places is not None:
         links.append(online(places.coverage(record), "OGC API Coverages", "download"))

@@ -14,7 +14,7 @@ from cup4soil.products import ProductRecord
 from cup4soil.settings import Settings
 from stac_catalog.iso import iso_element
 from stac_catalog.iso_elements import NAMESPACES as OLD
-from stac_catalog.iso_elements import Node
+from stac_catalog.iso_elements import Element, document
 from stac_catalog.places import Places
 
 _ISO: Final = "http://standards.iso.org/iso"
@@ -58,12 +58,10 @@ _ORDER: Final = {
 
 def iso3_record(record: ProductRecord, settings: Settings, places: Places | None = None) -> bytes:
     """The metadata record of a product as an XML file; see :func:`iso3_element`."""
-    root = iso3_element(record, settings, places)
-    document: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
-    return document
+    return document(iso3_element(record, settings, places))
 
 
-def iso3_element(record: ProductRecord, settings: Settings, places: Places | None = None) -> Node:
+def iso3_element(record: ProductRecord, settings: Settings, places: Places | None = None) -> Element:
     """The metadata record of a product; files are named relative to it where no ``places`` tell where they are.
 
     Raises:
@@ -72,7 +70,7 @@ def iso3_element(record: ProductRecord, settings: Settings, places: Places | Non
     return _metadata(iso_element(record, settings, places))
 
 
-def _metadata(old: Node) -> Node:
+def _metadata(old: Element) -> Element:
     of = _Members(old)
     quality = of.one("dataQualityInfo")
     lineage = None if quality is None else quality.find(f".//{_old('LI_Lineage')}")
@@ -96,26 +94,26 @@ def _metadata(old: Node) -> Node:
 class _Members:
     """The members of an element, found by their names."""
 
-    def __init__(self, element: Node) -> None:
+    def __init__(self, element: Element) -> None:
         self._element = element
 
-    def all(self, name: str) -> list[Node]:
+    def all(self, name: str) -> list[Element]:
         return self._element.findall(_old(name))
 
-    def one(self, name: str) -> Node | None:
+    def one(self, name: str) -> Element | None:
         return self._element.find(_old(name))
 
-    def members(self, prefix: str, *names: str) -> Iterator[Node]:
+    def members(self, prefix: str, *names: str) -> Iterator[Element]:
         """All members of these names, in the order of the names."""
         return (_member(each, prefix) for name in names for each in self.all(name))
 
-    def texts(self, name: str, tag: str) -> Iterator[Node]:
+    def texts(self, name: str, tag: str) -> Iterator[Element]:
         """Members of a name as members ``tag``."""
         prefix, _, new = tag.partition(":")
         return (_member(each, prefix, new) for each in self.all(name))
 
 
-def _member(old: Node, prefix: str, name: str | None = None) -> Node:
+def _member(old: Element, prefix: str, name: str | None = None) -> Element:
     """A member of a class, with its value; ``prefix`` is that of the class."""
     local = etree.QName(old).localname
     new = _new(f"{prefix}:{name or _MEMBERS.get(local, local)}", *(_value(each) for each in old))
@@ -124,7 +122,7 @@ def _member(old: Node, prefix: str, name: str | None = None) -> Node:
     return new
 
 
-def _value(old: Node) -> Node:
+def _value(old: Element) -> Element:
     """An object, a code, or a value of a basic type."""
     name = etree.QName(old)
     if name.namespace == OLD["gml"]:
@@ -143,7 +141,7 @@ def _value(old: Node) -> Node:
     return _in_order(_new(tag, *(_member(each, tag.partition(":")[0]) for each in old)))
 
 
-def _basic(old: Node, tag: str) -> Node:
+def _basic(old: Element, tag: str) -> Element:
     new = _new(tag, *(_value(each) for each in old))
     new.text = old.text
     for key, value in old.attrib.items():
@@ -151,7 +149,7 @@ def _basic(old: Node, tag: str) -> Node:
     return new
 
 
-def _code(old: Node, tag: str) -> Node:
+def _code(old: Element, tag: str) -> Element:
     new = _basic(old, tag)
     listed = new.get("codeList", "")
     if listed.startswith(_ISO):
@@ -159,7 +157,7 @@ def _code(old: Node, tag: str) -> Node:
     return new
 
 
-def _in_order(new: Node) -> Node:
+def _in_order(new: Element) -> Element:
     """The same element with its members in the order of the schema."""
     order = _ORDER.get(etree.QName(new).localname)
     if order is not None:
@@ -167,20 +165,20 @@ def _in_order(new: Node) -> Node:
     return new
 
 
-def _responsibility(old: Node) -> Node:
+def _responsibility(old: Element) -> Element:
     of = _Members(old)
     party = _new("cit:CI_Organisation", *of.texts("organisationName", "cit:name"), *of.members("cit", "contactInfo"))
     return _new("cit:CI_Responsibility", *of.members("cit", "role"), _new("cit:party", party))
 
 
-def _identification(old: Node) -> Node:
+def _identification(old: Element) -> Element:
     of = _Members(old)
     left = [each for each in old if etree.QName(each).localname not in ("language", "characterSet")]
     members = [_member(each, "mri") for each in left]
     return _in_order(_new("mri:MD_DataIdentification", *members, _locale("mri:defaultLocale", of)))
 
 
-def _coverage(old: Node) -> Node:
+def _coverage(old: Element) -> Element:
     of = _Members(old)
     dimensions = of.texts("dimension", "mrc:attribute")
     group = _new("mrc:MD_AttributeGroup", *of.members("mrc", "contentType"), *dimensions)
@@ -188,17 +186,17 @@ def _coverage(old: Node) -> Node:
     return _new("mrc:MD_CoverageDescription", *described, _new("mrc:attributeGroup", group))
 
 
-def _format(old: Node) -> Node:
+def _format(old: Element) -> Element:
     of = _Members(old)
     citation = _new("cit:CI_Citation", *of.texts("name", "cit:title"), *of.texts("version", "cit:edition"))
     return _new("mrd:MD_Format", _new("mrd:formatSpecificationCitation", citation))
 
 
-def _quality(old: Node) -> Node:
+def _quality(old: Element) -> Element:
     return _new("mdq:DQ_DataQuality", *_Members(old).members("mdq", "scope", "report"))
 
 
-def _report(old: Node) -> Node:
+def _report(old: Element) -> Element:
     of = _Members(old)
     measure = [*of.members("mdq", "nameOfMeasure", "measureDescription")]
     method = [*of.members("mdq", "evaluationMethodDescription")]
@@ -210,11 +208,11 @@ def _report(old: Node) -> Node:
     )
 
 
-def _lineage(old: Node) -> Node:
+def _lineage(old: Element) -> Element:
     return _new("mrl:LI_Lineage", *_Members(old).members("mrl", "statement", "source", "processStep"))
 
 
-def _step(old: Node) -> Node:
+def _step(old: Element) -> Element:
     of = _Members(old)
     when = old.findtext(f"{_old('dateTime')}/{{{OLD['gco']}}}DateTime")
     instant = _new("gml:TimeInstant", _new("gml:timePosition", when or ""))
@@ -223,7 +221,7 @@ def _step(old: Node) -> Node:
     return _new("mrl:LI_ProcessStep", *of.members("mrl", "description"), date)
 
 
-def _source(old: Node) -> Node:
+def _source(old: Element) -> Element:
     of = _Members(old)
     extents = [*of.texts("sourceExtent", "mcc:extent")]
     scope = _new("mcc:MD_Scope", _new("mcc:level", _listed("mcc:MD_ScopeCode", "dataset")), *extents)
@@ -231,12 +229,12 @@ def _source(old: Node) -> Node:
     return _new("mrl:LI_Source", *described, _new("mrl:scope", scope) if extents else None)
 
 
-def _scope(of: _Members) -> Node:
+def _scope(of: _Members) -> Element:
     scope = _new("mdb:resourceScope", *(_value(each) for level in of.all("hierarchyLevel") for each in level))
     return _new("mdb:metadataScope", _new("mdb:MD_MetadataScope", scope, *of.texts("hierarchyLevelName", "mdb:name")))
 
 
-def _listed(tag: str, value: str) -> Node:
+def _listed(tag: str, value: str) -> Element:
     """A value of a code list."""
     code = _new(tag, value)
     code.set("codeList", f"{_CODE_LISTS}#{tag.partition(':')[2]}")
@@ -244,22 +242,22 @@ def _listed(tag: str, value: str) -> Node:
     return code
 
 
-def _locale(tag: str, of: _Members) -> Node:
+def _locale(tag: str, of: _Members) -> Element:
     language, encoding = of.members("lan", "language"), of.texts("characterSet", "lan:characterEncoding")
     return _new(tag, _new("lan:PT_Locale", *language, *encoding))
 
 
-def _date(of: _Members) -> Node:
+def _date(of: _Members) -> Element:
     kind = _listed("cit:CI_DateTypeCode", "revision")
     return _new("cit:CI_Date", *of.texts("dateStamp", "cit:date"), _new("cit:dateType", kind))
 
 
-def _citation(title: str, edition: str) -> Node:
+def _citation(title: str, edition: str) -> Element:
     texts = (("cit:title", title), ("cit:edition", edition))
     return _new("cit:CI_Citation", *(_new(tag, _new("gco:CharacterString", value)) for tag, value in texts))
 
 
-_SHAPES: Final[Mapping[str, Callable[[Node], Node]]] = {
+_SHAPES: Final[Mapping[str, Callable[[Element], Element]]] = {
     "CI_ResponsibleParty": _responsibility,
     "DQ_CompletenessOmission": _report,
     "DQ_DataQuality": _quality,
@@ -274,7 +272,7 @@ _SHAPES: Final[Mapping[str, Callable[[Node], Node]]] = {
 }
 
 
-def _new(tag: str, *content: Node | str | None) -> Node:
+def _new(tag: str, *content: Element | str | None) -> Element:
     """Element ``prefix:name`` with text or children; None among the children is left out."""
     prefix, _, name = tag.partition(":")
     element = etree.Element(f"{{{NAMESPACES[prefix]}}}{name}", nsmap=dict(NAMESPACES))

@@ -6,7 +6,7 @@ from typing import Final
 
 from cup4soil.licences import licence_url
 from cup4soil.settings import Settings
-from stac_catalog.iso_elements import Node, absent, anchor, code, date_of, node, text
+from stac_catalog.iso_elements import Node, absent, anchor, code, common, date_of, node, text
 
 _NO_ACCESS_LIMITS: Final = "http://inspire.ec.europa.eu/metadata-codelist/LimitationsOnPublicAccess/noLimitations"
 _GEMET: Final = (
@@ -17,6 +17,7 @@ _GEMET: Final = (
 _SOIL_THEME: Final = "http://inspire.ec.europa.eu/theme/so"
 
 
+@common
 def soil_theme() -> Node:
     """The keyword of INSPIRE's theme Soil, with its thesaurus."""
     title, address, published = _GEMET
@@ -25,20 +26,23 @@ def soil_theme() -> Node:
 
 def responsible(tag: str, settings: Settings, role: str) -> Node:
     """The organisation, with where questions go."""
-    email = settings.contact_email
+    return _party(tag, settings.organisation, settings.contact_email, settings.contact_url, role)
+
+
+@common
+def _party(tag: str, organisation: str, email: str, page: str, role: str) -> Node:
     address = node(
         "gmd:CI_Address",
         text("gmd:electronicMailAddress", email) if email else absent("gmd:electronicMailAddress", "missing"),
     )
-    page = online(settings.contact_url, settings.organisation, "information") if settings.contact_url else None
     contact = node(
         "gmd:CI_Contact",
         node("gmd:address", address),
-        None if page is None else node("gmd:onlineResource", page),
+        node("gmd:onlineResource", online(page, organisation, "information")) if page else None,
     )
     party = node(
         "gmd:CI_ResponsibleParty",
-        text("gmd:organisationName", settings.organisation),
+        text("gmd:organisationName", organisation),
         node("gmd:contactInfo", contact),
         code("gmd:role", "CI_RoleCode", role),
     )
@@ -70,6 +74,7 @@ def online(address: str, name: str, function: str) -> Node:
     )
 
 
+@common
 def data_format(name: str) -> Node:
     """A format in which the data come."""
     return node(
@@ -80,18 +85,27 @@ def data_format(name: str) -> Node:
 
 def licence_constraints(licence: str) -> Iterator[Node]:
     """Limits of access, and the licence as condition of use."""
-    url = licence_url(licence)
+    yield _access(licence)
+    yield _terms(licence)
+
+
+@common
+def _access(licence: str) -> Node:
     open_to_all = anchor("gmd:otherConstraints", _NO_ACCESS_LIMITS, "no limitations to public access")
-    yield constraint(
+    return constraint(
         "gmd:MD_LegalConstraints",
         code("gmd:accessConstraints", "MD_RestrictionCode", "otherRestrictions"),
         # Only a public licence tells that access is open.
-        absent("gmd:otherConstraints", "unknown") if url is None else open_to_all,
+        absent("gmd:otherConstraints", "unknown") if licence_url(licence) is None else open_to_all,
     )
-    terms = text("gmd:otherConstraints", licence) if url is None else anchor("gmd:otherConstraints", url, licence)
-    yield constraint(
+
+
+@common
+def _terms(licence: str) -> Node:
+    url = licence_url(licence)
+    return constraint(
         "gmd:MD_LegalConstraints",
         code("gmd:useConstraints", "MD_RestrictionCode", "license"),
         code("gmd:useConstraints", "MD_RestrictionCode", "otherRestrictions"),
-        terms,
+        text("gmd:otherConstraints", licence) if url is None else anchor("gmd:otherConstraints", url, licence),
     )

@@ -12,6 +12,7 @@ from stac_catalog.iso_elements import (
     anchor,
     boolean,
     code_value,
+    common,
     date_of,
     identifier,
     node,
@@ -48,15 +49,19 @@ def data_quality(record: ProductRecord, scope: str) -> Node:
         "gmd:dataQualityInfo",
         node(
             "gmd:DQ_DataQuality",
-            node(
-                "gmd:scope", node("gmd:DQ_Scope", node("gmd:level", code_value("MD_ScopeCode", scope)), _levels(scope))
-            ),
+            _scope(scope),
             *reports,
             _skill(record),
             conformance(),
             _lineage(record),
         ),
     )
+
+
+@common
+def _scope(scope: str) -> Node:
+    level = node("gmd:level", code_value("MD_ScopeCode", scope))
+    return node("gmd:scope", node("gmd:DQ_Scope", level, _levels(scope)))
 
 
 def _levels(scope: str) -> Node | None:
@@ -110,6 +115,7 @@ def _skill(record: ProductRecord) -> Node | None:
     )
 
 
+@common
 def conformance() -> Node:
     """Conformance to INSPIRE's rules on interoperability, which nobody has evaluated."""
     citation = node(

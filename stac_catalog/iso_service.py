@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from lxml import etree
-
 from cup4soil.errors import InvalidInput
 from cup4soil.settings import Settings
 from stac_catalog.assets import METADATA_FILE
@@ -22,6 +20,8 @@ from stac_catalog.iso_elements import (
     code_value,
     date_of,
     day,
+    document,
+    element,
     identifier,
     language,
     node,
@@ -101,11 +101,10 @@ def service_record(name: str, served: Served, settings: Settings, places: Places
     if kind is None:
         raise InvalidInput(f"there is no service {name!r}", f"use one of {', '.join(SERVICES)}")
     try:
-        root = _metadata(name, kind, served, settings, places)
+        root = element(_metadata(name, kind, served, settings, places))
     except ValueError as error:
         raise InvalidInput(f"metadata of {name}: {error}", "use texts without control characters") from error
-    document: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8", pretty_print=True)
-    return document
+    return document(root)
 
 
 def _metadata(name: str, kind: ServiceKind, served: Served, settings: Settings, places: Places) -> Node:
