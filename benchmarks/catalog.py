@@ -89,7 +89,7 @@ def register(store: Store, source: Path, count: int) -> None:
     """Register products truly, and tell where the time went."""
     clock = Clock()
     clock.watch(ItemFolders, "fill", "item folders")
-    clock.watch(store_module, "sync_files", "waiting for the disk")
+    clock.watch(store_module, "sync_folders", "waiting for the disk")
     clock.watch(Store, "publish", "listing")
     with step(f"register {count} in batches", count), store.batch() as batch:
         for number in range(count):

@@ -29,7 +29,7 @@ class FileFacts:
         """Facts of the file at ``path``, read in pieces."""
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return cls(path.stat().st_size, _SHA256_MULTIHASH + digest)
+            return cls(stream.tell(), _SHA256_MULTIHASH + digest)
 
 
 def metres_per_cell(extent: Extent) -> float | None:

@@ -130,6 +130,13 @@ def sync_files(paths: Collection[Path]) -> None:
         sync_file(path)
 
 
+def sync_folders(folders: Collection[Path]) -> None:
+    """Wait until all that lies in folders, which are on one file system, is on the disk."""
+    if len(folders) > _MANY and sync_file_system(next(iter(folders))):
+        return
+    sync_files([path for folder in folders for path in folder.rglob("*")])
+
+
 def sync_file_system(path: Path) -> bool:
     """Wait until everything on the file system of ``path`` is on the disk; False where the system cannot."""
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)

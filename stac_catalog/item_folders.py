@@ -51,7 +51,8 @@ class ItemFolders:
 
     def _bring(self, source: Path, target: Path) -> None:
         """Give an item a file; one of the store, which nobody ever changes, is shared."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True)
         if source.absolute().is_relative_to(self._catalog):
             with suppress(OSError):  # not every file system can
                 os.link(source.resolve(), target)

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pystac
 
@@ -18,6 +18,20 @@ from stac_catalog.assets import METADATA_FILE, metres_per_cell, product_assets
 from stac_catalog.lineage import abstract, statement
 from stac_catalog.models import describe_model
 from stac_catalog.soil_extension import describe_statistics, soil_fields
+
+# By the prefix of their fields, or the field that has none.
+_EXTENSIONS: Final = {
+    "classification": extensions.CLASSIFICATION,
+    "cup4soil": extensions.CUP4SOIL,
+    "eo": extensions.EO,
+    "file": extensions.FILE,
+    "mlm": extensions.MLM,
+    "processing": extensions.PROCESSING,
+    "proj": extensions.PROJECTION,
+    "raster": extensions.RASTER,
+    "sci": extensions.SCIENTIFIC,
+    "version": extensions.VERSION,
+}
 
 # Tells where a source can be seen by anyone, relative to the item or on the web; None where it cannot.
 type Resolve = Callable[[Source], str | None]
@@ -170,16 +184,5 @@ def _declared(item: pystac.Item) -> list[str]:
 
 def declared_extensions(fields: set[str]) -> list[str]:
     """Addresses of the extensions that define one of ``fields``, in alphabetical order."""
-    prefixes = {
-        "classification:": extensions.CLASSIFICATION,
-        "cup4soil:": extensions.CUP4SOIL,
-        "eo:": extensions.EO,
-        "file:": extensions.FILE,
-        "mlm:": extensions.MLM,
-        "processing:": extensions.PROCESSING,
-        "proj:": extensions.PROJECTION,
-        "raster:": extensions.RASTER,
-        "sci:": extensions.SCIENTIFIC,
-        "version": extensions.VERSION,
-    }
-    return sorted({uri for prefix, uri in prefixes.items() if any(field.startswith(prefix) for field in fields)})
+    prefixes = {field.partition(":")[0] for field in fields}
+    return sorted({_EXTENSIONS[prefix] for prefix in prefixes & _EXTENSIONS.keys()})

@@ -14,7 +14,7 @@ from cup4soil.products import ProductRecord, read_record
 from cup4soil.settings import Settings
 from cup4soil.staging import sweep, unfinished
 from stac_catalog.catalogs import Entry
-from stac_catalog.files import locked, replace_all, sync_files
+from stac_catalog.files import locked, replace_all, sync_folders
 from stac_catalog.index import Arrival, Index
 from stac_catalog.item_folders import ItemFolders
 from stac_catalog.ledger import Ledger
@@ -170,7 +170,7 @@ class Store:
                 part = stack.enter_context(unfinished(self._index.folder)) / record.id
             with writing(self.root):
                 self._folders.fill(record, folder, part, {})
-                sync_files([path for path in part.rglob("*") if path.is_file()])
+                sync_folders([part])
             with writing(self.root), locked(self.root / _LOCK):
                 self._index.replace(Arrival(record.collection, Entry.of(record), part))
         self._follow()
@@ -259,7 +259,7 @@ class Batch:
             return
         arrivals, self._arrivals = list(self._arrivals.values()), {}
         with writing(self._store.root):
-            sync_files([path for each in arrivals for path in each.part.rglob("*")])
+            sync_folders([each.part for each in arrivals])
         self._store.publish(arrivals)
 
 
