@@ -1,10 +1,10 @@
 """Catalogs of many items: ``python benchmarks/catalog.py --items 10000``.
 
-Products of few metadata (a report of some bytes each) are registered in batches, with the time that goes into making
-each item's folder (ISO record, STAC item, checksums), waiting for the disk, and listing. Then the catalog is made anew,
-mirrored, mirrored again after one change, exported and, with ``--validate``, checked; each step with its time, that of
-the processor alone, and the largest memory of the process. ``--folders`` items are made truly; the folders of the rest
-are copies under other names, so that 100 000 need not take an hour.
+Products of few metadata (a report of some bytes each) are registered together by ``--workers`` processes, with the time
+that this one spends in making items' folders (ISO record, STAC item, checksums), waiting for the disk, and listing.
+Then the catalog is made anew, mirrored, mirrored again after one change, exported and, with ``--validate``, checked;
+each step with its time, that of the processor alone, and the largest memory of the process. ``--folders`` items are
+made truly; the folders of the rest are copies under other names, so that 100 000 need not take an hour.
 """
 
 import argparse
@@ -88,12 +88,11 @@ def step(title: str, count: int) -> Iterator[None]:
 def register(store: Store, source: Path, count: int) -> None:
     """Register products truly, and tell where the time went."""
     clock = Clock()
-    clock.watch(ItemFolders, "fill", "item folders")
+    clock.watch(ItemFolders, "fill", "item folders of this process")
     clock.watch(store_module, "sync_folders", "waiting for the disk")
     clock.watch(Store, "publish", "listing")
-    with step(f"register {count} in batches", count), store.batch() as batch:
-        for number in range(count):
-            batch.register(product(number), source)
+    with step(f"register {count}", count):
+        store.register_all((product(number), source) for number in range(count))
     for title, seconds in clock.spent.items():
         print(f"  {title}: {seconds:.1f} s of work, {1000 * seconds / count:.2f} ms each")
 
@@ -122,13 +121,14 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--folders", type=int, default=1000, help="items that are made truly")
     parser.add_argument("--validate", action="store_true")
+    parser.add_argument("--workers", type=int, default=2, help="processes that register")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         source = base / "source"
         source.mkdir()
         (source / "report.json").write_text('{"rows": 250}\n')
-        store = Store.open(base / "store", Settings())
+        store = Store.open(base / "store", Settings(workers=options.workers))
         register(store, source, min(options.folders, options.items))
         multiply(store, options.folders, options.items)
         with step("take in what lies there (catalog and ledger)", options.items - options.folders):

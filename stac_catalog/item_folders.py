@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-from cup4soil.errors import InvalidInput, NotFound
+from cup4soil.errors import Cup4soilError, InvalidInput, NotFound, writing
 from cup4soil.products import RECORD_FILE, ProductRecord, Source
 from cup4soil.settings import Settings
 from stac_catalog.assets import METADATA_FILE, THUMBNAIL_FILE
@@ -17,7 +18,20 @@ from stac_catalog.listing import is_name
 from stac_catalog.stac import item_json, product_item
 from stac_catalog.thumbnail import thumbnail
 
+_PRODUCTS = ("model", "samples", "composite", "covariate", "index", "threshold")
 _OWN_KEYS = {"metadata", "thumbnail"}
+
+
+class Job(NamedTuple):
+    """A product, whose files lie in ``folder``, that is to fill ``part``, from which it can be moved to its place.
+
+    ``others`` are products that will be in the store with it: collection by id.
+    """
+
+    record: ProductRecord
+    folder: Path
+    part: Path
+    others: Mapping[str, str]
 
 
 class ItemFolders:
@@ -28,11 +42,30 @@ class ItemFolders:
         self._catalog = catalog
         self._settings = settings
 
-    def fill(self, record: ProductRecord, folder: Path, part: Path, others: Mapping[str, str]) -> None:
-        """Write everything of an item into the new folder ``part``, from which it can be moved to its place.
+    def outcome(self, job: Job) -> Cup4soilError | None:
+        """Do a job; returns the error when it cannot be done."""
+        try:
+            self.fill(job)
+        except Cup4soilError as error:
+            return error
+        return None
 
-        ``others`` are products that will be in the store with it: collection by id.
+    def fill(self, job: Job) -> None:
+        """Write everything of an item into its new folder; after an error there is none.
+
+        Raises:
+            InvalidInput: when the record cannot be published.
+            NotFound: when a file of the record is missing.
+            StoreError: when the folder cannot be written.
         """
+        try:
+            with writing(self._root):
+                self._fill(job.record, job.folder, job.part, job.others)
+        except BaseException:
+            shutil.rmtree(job.part, ignore_errors=True)
+            raise
+
+    def _fill(self, record: ProductRecord, folder: Path, part: Path, others: Mapping[str, str]) -> None:
         _check_record(record)
         _check_files(record, folder)
         part.mkdir(parents=True)
@@ -79,12 +112,17 @@ class ItemFolders:
 
     def _own_product(self, source: Source, others: Mapping[str, str]) -> str | None:
         """Address of the item of the store that the source is; None when it is none."""
-        if source.role not in ("model", "samples", "composite", "covariate", "index", "threshold"):
+        name = product_named(source)
+        if name is None:
             return None
-        name = PurePosixPath(source.id).name
         found = sorted(each.name for each in self._catalog.iterdir() if _is_item(each / name))
         collection = found[0] if found else others.get(name)
         return None if collection is None else f"../../{collection}/{name}/{name}.json"
+
+
+def product_named(source: Source) -> str | None:
+    """Id of the product that a source would be in a store; None when it cannot be one."""
+    return PurePosixPath(source.id).name if source.role in _PRODUCTS else None
 
 
 def _is_item(folder: Path) -> bool:

@@ -3,20 +3,20 @@
 import json
 import logging
 import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
-from cup4soil.errors import NotFound, StoreError, reading_product, writing
+from cup4soil.errors import InvalidInput, NotFound, StoreError, reading_product, writing
 from cup4soil.products import ProductRecord, read_record
 from cup4soil.settings import Settings
 from cup4soil.staging import sweep, unfinished
 from stac_catalog.catalogs import Entry
 from stac_catalog.files import locked, replace_all, sync_folders
+from stac_catalog.filling import Crew, Done
 from stac_catalog.index import Arrival, Index
-from stac_catalog.item_folders import ItemFolders
+from stac_catalog.item_folders import ItemFolders, Job, product_named
 from stac_catalog.ledger import Ledger
 from stac_catalog.search import INDEX_FILE, SearchIndex
 
@@ -41,6 +41,7 @@ class Store:
         self._index = Index(root / CATALOG_FOLDER, settings)
         self._folders = ItemFolders(root, root / CATALOG_FOLDER, settings)
         self._search = SearchIndex(root / INDEX_FILE)
+        self._processes = min(settings.workers, len(os.sched_getaffinity(0)))
 
     @classmethod
     def open(cls, root: Path, settings: Settings, *, create: bool = True) -> Self:
@@ -153,6 +154,18 @@ class Store:
             yield batch
             batch.flush()
 
+    def register_all(self, products: Iterable[tuple[ProductRecord, Path]]) -> dict[tuple[str, str], InvalidInput]:
+        """Register many products, each with the folder of its files, with all processors that the settings allow.
+
+        The result is that of :meth:`register` for one after the other. Few of them are kept at a time. Returns those
+        that cannot be published, by collection and id, with the reasons; the others are registered.
+
+        Raises:
+            StoreError: when the store cannot be written; products that were listed before are in it, the others not.
+        """
+        with self.batch() as batch, Crew(self._folders, self._processes - 1) as crew:
+            return batch.register_all(products, crew)
+
     def replace(self, record: ProductRecord, folder: Path) -> Path:
         """Put a product in place of the one of its collection and id; returns its folder in the store.
 
@@ -168,8 +181,8 @@ class Store:
             with writing(self.root), locked(self.root / _LOCK):
                 sweep(self._index.folder)
                 part = stack.enter_context(unfinished(self._index.folder)) / record.id
+            self._folders.fill(Job(record, folder, part, {}))
             with writing(self.root):
-                self._folders.fill(record, folder, part, {})
                 sync_folders([part])
             with writing(self.root), locked(self.root / _LOCK):
                 self._index.replace(Arrival(record.collection, Entry.of(record), part))
@@ -235,19 +248,56 @@ class Batch:
 
     def register(self, record: ProductRecord, folder: Path) -> Path:
         """As :meth:`Store.register`; after an error of one product others may follow."""
+        if self._is_new(record):
+            job = self._job(record, folder)
+            self._folders.fill(job)
+            self._arrive(job)
+        return self._store.root / CATALOG_FOLDER / record.collection / record.id
+
+    def register_all(
+        self, products: Iterable[tuple[ProductRecord, Path]], crew: Crew
+    ) -> dict[tuple[str, str], InvalidInput]:
+        """As :meth:`Store.register_all`, with the folders filled by a crew."""
+        refused: dict[tuple[str, str], InvalidInput] = {}
+        under_way: set[str] = set()
+        for record, folder in products:
+            if not under_way.isdisjoint((record.id, *map(product_named, record.sources))):
+                # What became of them decides what is said of this one.
+                self._receive(crew.rest(), under_way, refused)
+            if self._is_new(record):
+                under_way.add(record.id)
+                self._receive(crew.take(self._job(record, folder)), under_way, refused)
+        self._receive(crew.rest(), under_way, refused)
+        return refused
+
+    def _receive(
+        self,
+        done: Iterable[Done],
+        under_way: set[str],
+        refused: dict[tuple[str, str], InvalidInput],
+    ) -> None:
+        for job, error in done:
+            under_way.discard(job.record.id)
+            if error is None:
+                self._arrive(job)
+            elif isinstance(error, InvalidInput):
+                refused[job.record.collection, job.record.id] = error
+            else:
+                raise error
+
+    def _is_new(self, record: ProductRecord) -> bool:
         key = (record.collection, record.id)
-        if key not in self._arrivals and self._store.find(*key) is None:
-            part = self._part / record.collection / record.id
-            try:
-                with writing(self._store.root):
-                    self._folders.fill(record, folder, part, {name: where for where, name in self._arrivals})
-            except BaseException:
-                shutil.rmtree(part, ignore_errors=True)
-                raise
-            self._arrivals[key] = Arrival(record.collection, Entry.of(record), part)
+        return key not in self._arrivals and self._store.find(*key) is None
+
+    def _job(self, record: ProductRecord, folder: Path) -> Job:
+        others = {name: where for where, name in self._arrivals} if record.sources else {}
+        return Job(record, folder, self._part / record.collection / record.id, others)
+
+    def _arrive(self, job: Job) -> None:
+        record = job.record
+        self._arrivals[record.collection, record.id] = Arrival(record.collection, Entry.of(record), job.part)
         if len(self._arrivals) >= _AT_ONCE:
             self.flush()
-        return self._store.root / CATALOG_FOLDER / record.collection / record.id
 
     def flush(self) -> None:
         """List what was registered since the last time.

@@ -11,7 +11,7 @@ from lxml import etree
 from cup4soil.errors import InvalidInput, NotFound
 from cup4soil.products import Algorithm, Measure, ProductRecord
 from cup4soil.settings import Settings
-from stac_catalog.iso import iso_record
+from stac_catalog.iso import iso_element, iso_record
 from stac_catalog.iso_elements import NAMESPACES
 from stac_catalog.validation import load_iso_schema
 from tests.catalog import products
@@ -259,3 +259,11 @@ def test_any_text_makes_a_valid_record_and_comes_back(
     (said,) = root.xpath("//gmd:identificationInfo//gmd:citation/gmd:CI_Citation/gmd:title", namespaces=SPACES)
     assert "".join(said.itertext()).strip("\n ") == title.strip("\n ")
     assert float(root.xpath("string(//gco:Record)", namespaces=SPACES)) == value
+
+
+def test_a_record_that_is_changed_leaves_others_as_they_are(made: dict[str, Made]) -> None:
+    record = made["soil-map"].record
+    before = iso_record(record, Settings())
+    for each in list(iso_element(record, Settings()).iter()):
+        each.clear()
+    assert iso_record(record, Settings()) == before
