@@ -10,7 +10,7 @@ import psycopg
 from cup4soil.errors import LimitExceeded
 from stac_catalog.pgstac_aggregation import aggregation_ask
 from stac_catalog.pgstac_properties import summaries
-from stac_catalog.pgstac_sql import ITEMS, rendered, sort_terms, where
+from stac_catalog.pgstac_sql import ITEMS, Documents, rendered, sort_terms
 from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_backend import PAGE_BYTES, Page, PropertySummary
 from stac_catalog.search_conditions import TRUE, Ask, Condition, all_of
@@ -18,6 +18,7 @@ from stac_catalog.search_paging import Term, after, decode_token, encode_token, 
 from stac_catalog.search_probes import Probe
 from stac_catalog.search_query import Query
 from stac_catalog.search_sql_aggregation import aggregated
+from stac_catalog.search_where import where
 
 type _Name = tuple[str, str]  # of an item: its collection and its id
 type _Row = tuple[Any, ...]
@@ -88,7 +89,7 @@ class Answers:
 
     def _rows(self, query: Query, terms: list[Term], most: int) -> list[_Row]:
         """Collection, id and sort key of the first items."""
-        condition = where(query)
+        condition = where(query, Documents())
         start = None if query.token is None else decode_token(query.token, query, terms)
         found, _ = walk(
             lambda last, size: self._candidates(condition, terms, start if last is None else last[2:], size),
@@ -117,7 +118,7 @@ class Answers:
 
     def _settled(self, query: Query) -> Ask:
         """The query's condition, for which the probes have been asked about all items that may fit."""
-        condition = where(query)
+        condition = where(query, Documents())
         probes = condition.probes
         names: list[_Name] = []
         if probes:

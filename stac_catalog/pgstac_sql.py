@@ -20,17 +20,14 @@ from stac_catalog.search_conditions import (
     Condition,
     Value,
     all_of,
-    any_of,
     one_of,
 )
 from stac_catalog.search_conditions import rendered as as_asked
-from stac_catalog.search_filter import condition_of
 from stac_catalog.search_paging import Term
 from stac_catalog.search_probes import Probe, relation_probe
-from stac_catalog.search_query import Query, SortField
-from stac_catalog.search_text import probe_of
+from stac_catalog.search_query import SortField
 from stac_catalog.search_time import TIMES
-from stac_catalog.search_values import Box, Kind, instant_text
+from stac_catalog.search_values import Box, Kind, Period, instant_text
 
 
 def _microseconds(column: str) -> str:
@@ -56,6 +53,27 @@ _TYPED: Final[dict[Kind, tuple[str, str]]] = {
 
 class Documents:
     """The dialect of pgstac's items, whose properties are JSON."""
+
+    def of_collections(self, names: tuple[str, ...], *, wanted: bool = True) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        return one_of("i.of", names, wanted=wanted)
+
+    def named(self, ids: tuple[str, ...]) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        return one_of("i.name", ids)
+
+    def meeting_period(self, period: Period) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        ends = [("i.since <= ?::timestamptz", period.end), ("i.until >= ?::timestamptz", period.start)]
+        return all_of(Condition(sql, (instant_text(end),)) for sql, end in ends if end is not None)
+
+    def meeting_box(self, box: Box) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        return self.meeting(box.shape)
+
+    def meeting(self, geometry: BaseGeometry) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        return _meeting(geometry)
 
     def fact(self, name: str, kind: Kind, tail: str, parameters: tuple[Value, ...]) -> Condition:
         """See :class:`stac_catalog.search_conditions.Dialect`."""
@@ -89,7 +107,7 @@ class Documents:
     def relation(self, operator: str, geometry: BaseGeometry, *, swapped: bool, wanted: bool) -> Condition:
         """See :class:`stac_catalog.search_conditions.Dialect`."""
         if operator in ("s_intersects", "s_disjoint"):
-            return meeting(geometry, wanted=wanted == (operator == "s_intersects"))
+            return _meeting(geometry, wanted=wanted == (operator == "s_intersects"))
         # PostGIS refuses collections of geometries in the others.
         exact = Condition("probe(?)", (relation_probe(operator, geometry, swapped=swapped, wanted=wanted),))
         return all_of([_near(geometry), exact]) if wanted else exact
@@ -100,38 +118,6 @@ class Documents:
             return Condition("i.start"), Condition('i."end"')
         value = _typed(name, "t") or Condition("NULL::bigint")
         return value, value
-
-
-def where(query: Query) -> Condition:
-    """What the query's items have in common."""
-    parts = []
-    if query.collections:
-        parts.append(one_of("i.of", query.collections))
-    if query.without:
-        parts.append(one_of("i.of", query.without, wanted=False))
-    if query.ids:
-        parts.append(one_of("i.name", query.ids))
-    if query.period is not None:
-        start, end = query.period
-        if end is not None:
-            parts.append(Condition("i.since <= ?::timestamptz", (instant_text(end),)))
-        if start is not None:
-            parts.append(Condition("i.until >= ?::timestamptz", (instant_text(start),)))
-    if query.boxes:
-        parts.append(any_of(meeting(box.shape) for box in query.boxes))
-    if query.intersects is not None:
-        parts.append(meeting(query.intersects))
-    if query.filter is not None:
-        parts.append(condition_of(query.filter, Documents()))
-    if query.terms:
-        parts.append(Documents().evaluated(probe_of(query.terms)))
-    return all_of(parts)
-
-
-def meeting(geometry: BaseGeometry, *, wanted: bool = True) -> Condition:
-    """True for items whose geometry has a point in common with ``geometry``, or has none."""
-    sql = f"ST_Intersects(i.geometry, {_GEOMETRY})"
-    return Condition(sql if wanted else f"NOT {sql}", (shapely.to_wkb(geometry, hex=True),))
 
 
 def sort_terms(sort: Sequence[SortField]) -> list[Term]:
@@ -164,6 +150,12 @@ def rendered(condition: Condition, said: Callable[[Probe], Ask]) -> Ask:
 
 
 _GEOMETRY: Final = "ST_GeomFromWKB(decode(?, 'hex'), 4326)"
+
+
+def _meeting(geometry: BaseGeometry, *, wanted: bool = True) -> Condition:
+    """True for items whose geometry has a point in common with ``geometry``, or has none."""
+    sql = f"ST_Intersects(i.geometry, {_GEOMETRY})"
+    return Condition(sql if wanted else f"NOT {sql}", (shapely.to_wkb(geometry, hex=True),))
 
 
 def _near(geometry: BaseGeometry) -> Condition:

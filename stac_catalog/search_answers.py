@@ -14,8 +14,9 @@ from stac_catalog.search_facts import Facts, among
 from stac_catalog.search_paging import decode_token, encode_token, walk
 from stac_catalog.search_probes import Probe
 from stac_catalog.search_query import Query
-from stac_catalog.search_sql import candidates, sort_terms, where
+from stac_catalog.search_sql import candidates, narrowed, sort_terms
 from stac_catalog.search_sql_aggregation import aggregated, aggregation_statement
+from stac_catalog.search_where import where
 
 type _Row = tuple[Any, ...]  # number, whether it fits for sure, sort key
 
@@ -79,7 +80,7 @@ class Answers:
     def _asking(self) -> Iterator[tuple[sqlite3.Connection, Callable[[Query], Condition]]]:
         facts = Facts(self._connection)
         with self._connection.limited(self._seconds) as db:
-            yield db, lambda query: where(query, facts)
+            yield db, lambda query: narrowed(where(query, facts))
 
 
 def is_counted(query: Query) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from shapely.geometry.base import BaseGeometry
 
 from stac_catalog.search_probes import Probe
-from stac_catalog.search_values import Kind
+from stac_catalog.search_values import Box, Kind, Period
 
 # What is no property but a column of the items. An item with a period counts by its beginning.
 COLUMNS: Final[dict[str, tuple[str, Kind]]] = {
@@ -57,7 +57,27 @@ FALSE: Final = Ask("FALSE", [])
 
 
 class Dialect(Protocol):
-    """How a database says what filters are made of."""
+    """How a database says what queries and their filters are made of."""
+
+    def of_collections(self, names: tuple[str, ...], *, wanted: bool = True) -> Condition:
+        """True for items of these collections, or of none of them."""
+        ...
+
+    def named(self, ids: tuple[str, ...]) -> Condition:
+        """True for items with one of these ids."""
+        ...
+
+    def meeting_period(self, period: Period) -> Condition:
+        """True for items whose period has a moment in common with this one."""
+        ...
+
+    def meeting_box(self, box: Box) -> Condition:
+        """True for items whose geometry has a point in common with ``box``."""
+        ...
+
+    def meeting(self, geometry: BaseGeometry) -> Condition:
+        """True for items whose geometry has a point in common with ``geometry``, which is prepared."""
+        ...
 
     def fact(self, name: str, kind: Kind, tail: str, parameters: tuple[Value, ...]) -> Condition:
         """True for items whose property ``name`` is of this kind and fits ``tail``, such as ``> ?``."""

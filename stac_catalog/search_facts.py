@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from shapely.geometry.base import BaseGeometry
@@ -15,9 +16,10 @@ from stac_catalog.search_conditions import (
     Value,
     all_of,
     any_of,
+    one_of,
 )
 from stac_catalog.search_probes import Probe, relation_probe
-from stac_catalog.search_values import Box, Kind
+from stac_catalog.search_values import Box, Kind, Period
 
 # What a fact's value is compared by, where the table of facts is in its order; and which collections may have such
 # values, by the least and the most of those that they have.
@@ -72,6 +74,33 @@ class Facts:
 
     def __init__(self, known: Known) -> None:
         self._known = known
+
+    def of_collections(self, names: tuple[str, ...], *, wanted: bool = True) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        # Those that are wanted are said at the end, with what else is known of collections.
+        return replace(ALWAYS, within=frozenset(names)) if wanted else one_of("i.collection", names, wanted=False)
+
+    def named(self, ids: tuple[str, ...]) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        return replace(one_of("i.id", ids), listed=True)
+
+    def meeting_period(self, period: Period) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        ends = [("i.start <= ?", period.end), ('i."end" >= ?', period.start)]
+        return all_of(Condition(sql, (end,)) for sql, end in ends if end is not None)
+
+    def meeting_box(self, box: Box) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        inside = Condition(
+            "(i.west <= i.east AND i.west >= ? AND i.east <= ? AND i.south >= ? AND i.north <= ?)",
+            (box.west, box.east, box.south, box.north),
+        )
+        # Most items lie inside or outside: the geometry is asked for the few on the edge.
+        return all_of([self._near(box), any_of([inside, self._meeting(box.shape)])])
+
+    def meeting(self, geometry: BaseGeometry) -> Condition:
+        """See :class:`stac_catalog.search_conditions.Dialect`."""
+        return all_of([self._near(Box(*geometry.bounds)), self._meeting(geometry)])
 
     def fact(self, name: str, kind: Kind, tail: str, parameters: tuple[Value, ...]) -> Condition:
         """See :class:`stac_catalog.search_conditions.Dialect`."""
@@ -134,19 +163,6 @@ class Facts:
             return Condition("i.start"), Condition('i."end"')
         value = Condition("(SELECT value FROM facts WHERE item = i.n AND name = ? AND kind = 't')", (name,))
         return value, value
-
-    def touching(self, box: Box) -> Condition:
-        """True for items whose geometry has a point in common with ``box``."""
-        inside = Condition(
-            "(i.west <= i.east AND i.west >= ? AND i.east <= ? AND i.south >= ? AND i.north <= ?)",
-            (box.west, box.east, box.south, box.north),
-        )
-        # Most items lie inside or outside: the geometry is asked for the few on the edge.
-        return all_of([self._near(box), any_of([inside, self._meeting(box.shape)])])
-
-    def meeting(self, geometry: BaseGeometry) -> Condition:
-        """True for items whose geometry has a point in common with ``geometry``."""
-        return all_of([self._near(Box(*geometry.bounds)), self._meeting(geometry)])
 
     def _meeting(self, geometry: BaseGeometry) -> Condition:
         # Swapped, so that the geometry which is prepared comes first.

@@ -1,26 +1,10 @@
 """A query on the embedded index as SQL."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from stac_catalog.search_conditions import (
-    ALWAYS,
-    COLUMNS,
-    FALSE,
-    NEVER,
-    TRUE,
-    Ask,
-    Condition,
-    all_of,
-    any_of,
-    one_of,
-    rendered,
-)
-from stac_catalog.search_facts import Facts
-from stac_catalog.search_filter import condition_of
+from stac_catalog.search_conditions import COLUMNS, FALSE, NEVER, TRUE, Ask, Condition, all_of, one_of, rendered
 from stac_catalog.search_paging import Key, Term, after, order
-from stac_catalog.search_query import Query, SortField
-from stac_catalog.search_text import probe_of
+from stac_catalog.search_query import SortField
 
 
 def candidates(condition: Condition, sort: Sequence[SortField], key: Key | None, most: int) -> Ask:
@@ -39,41 +23,15 @@ def candidates(condition: Condition, sort: Sequence[SortField], key: Key | None,
     return Ask(sql, [*sure.parameters, *names, *may_fit.parameters, most])
 
 
-def where(query: Query, facts: Facts) -> Condition:
-    """What the query's items have in common."""
-    condition = all_of(_parts(query, facts))
+def narrowed(condition: Condition) -> Condition:
+    """The condition together with what it tells of collections."""
     if condition.within is None:
         return condition
     if not condition.within:
         return NEVER
     # Where the items are known one by one, the index of collections must not be taken for a quicker way to them.
-    column = "+i.collection" if condition.listed or query.ids else "i.collection"
+    column = "+i.collection" if condition.listed else "i.collection"
     return all_of([one_of(column, sorted(condition.within)), condition])
-
-
-def _parts(query: Query, facts: Facts) -> list[Condition]:
-    parts = []
-    if query.collections:
-        parts.append(replace(ALWAYS, sql="TRUE", within=frozenset(query.collections)))
-    if query.without:
-        parts.append(one_of("i.collection", query.without, wanted=False))
-    if query.ids:
-        parts.append(one_of("i.id", query.ids))
-    if query.period is not None:
-        start, end = query.period
-        if end is not None:
-            parts.append(Condition("i.start <= ?", (end,)))
-        if start is not None:
-            parts.append(Condition('i."end" >= ?', (start,)))
-    if query.boxes:
-        parts.append(any_of(facts.touching(box) for box in query.boxes))
-    if query.intersects is not None:
-        parts.append(facts.meeting(query.intersects))
-    if query.filter is not None:
-        parts.append(condition_of(query.filter, facts))
-    if query.terms:
-        parts.append(facts.evaluated(probe_of(query.terms)))
-    return parts
 
 
 def sort_terms(sort: Sequence[SortField]) -> list[Term]:
