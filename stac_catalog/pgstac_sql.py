@@ -35,12 +35,13 @@ def _microseconds(column: str) -> str:
 
 
 # Items with the columns that conditions name; ``of`` and ``name`` are what ``collection`` and ``id`` are, with indexes.
+# Properties are taken out of the large ``content`` once for an item, not for each condition: hence OFFSET.
 ITEMS: Final = f"""(
     SELECT collection AS of, id AS name, collection COLLATE "C" AS collection, id COLLATE "C" AS id,
         datetime AS since, end_datetime AS until,
         {_microseconds("datetime")} AS start, {_microseconds("end_datetime")} AS "end",
-        geometry, content->'bbox' AS bbox, content->'properties' AS properties, private
-    FROM pgstac.items
+        geometry, content->'bbox' AS bbox, p.properties, private
+    FROM pgstac.items CROSS JOIN LATERAL (SELECT content->'properties' AS properties OFFSET 0) AS p
 ) AS i"""  # noqa: S608
 # Type in JSON of a kind of value, and what makes the value of it.
 _TYPED: Final[dict[Kind, tuple[str, str]]] = {
