@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,6 +108,7 @@ class Service:
         self._port = _free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._killed: Counter[str] = Counter()
 
     def keep(self) -> None:
         """See that both are there."""
@@ -117,11 +119,17 @@ class Service:
 
     def kill(self, role: str) -> bool:
         """Kill one of them, or a process of a job; False when there is none."""
-        found = [self.processes["server"].pid, self.processes["worker"].pid] if role != "child" else self.children()
-        pid = {"server": found[:1], "worker": found[1:2], "child": found[:1]}[role]
-        for each in pid:
-            _kill(each)
-        return bool(pid)
+        if role != "child":
+            _kill(self.processes[role].pid)
+            return True
+        for pid in self.children():
+            folder = _folder_of(pid)
+            # What is killed again and again is rightly taken for a job that cannot be done.
+            if self._killed[folder] < ATTEMPTS // 2:
+                self._killed[folder] += 1
+                _kill(pid)
+                return True
+        return False
 
     def children(self) -> list[int]:
         """Processes of jobs, whoever began them."""
@@ -244,6 +252,14 @@ def _works_in(process: psutil.Process, store: str) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and process.cwd().startswith(store)
     except psutil.Error:
         return False
+
+
+def _folder_of(pid: int) -> str:
+    """The folder of the job that a process works at; empty when it has just ended."""
+    try:
+        return psutil.Process(pid).cwd()
+    except psutil.Error:
+        return ""
 
 
 def _kill(pid: int) -> None:
