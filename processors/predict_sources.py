@@ -61,13 +61,16 @@ class Shelf:
             StoreError: when the only ones are of a format that is no longer read, or a description is damaged.
         """
         models = [item for item in self._items(MODELS) if item.record.kind == "model"]
-        # The record of a model of several properties names none; a damaged model does not stand in another's way.
+        # The record of a model of several properties names none.
         possible = [item for item in models if item.record.property_code in (code, None)]
-        readable = [item for item in possible if format_of(item.folder) == FORMAT_VERSION]
+        sound = [item for item in possible if _is_sound(item)]
+        readable = [item for item in sound if format_of(item.folder) == FORMAT_VERSION]
         of_property = [item for item in readable if code in description_of(item.folder).codes]
         if not of_property:
-            if any(item.record.property_code == code for item in possible):
+            if any(item.record.property_code == code for item in sound):
                 raise StoreError(f"the model of {code} is of a format that is no longer read", "train it again")
+            if len(sound) < len(possible):
+                raise StoreError(f"a model that may be of {code} is damaged", "train it again")
             known = {item.record.property_code for item in models} - {None}
             known |= {each for item in readable for each in description_of(item.folder).codes}
             raise InvalidInput(f"property {code!r} has no model", _there_are(known))
@@ -107,13 +110,12 @@ class Shelf:
     def scenes(self, sources: Iterable[Any]) -> int:
         """How many scenes the composites among the sources of a map were made from."""
         ids = [source.id for source in sources if source.role == "composite"]
-        records = [item.record for name in self._collections() for item in self._items(name) if item.record.id in ids]
+        records = [item.record for item in self._composites() if item.record.id in ids]
         return sum(1 for record in records for source in record.sources if source.role == "scene")
 
     def _composite(self, description: ModelDescription, area: AreaOfInterest, period: Interval | None) -> Item | None:
         """The composite to take covariates from, None when no composite of the store has any."""
-        items = [item for name in self._collections() for item in self._items(name)]
-        composites = [item for item in items if item.record.kind == "composite"]
+        composites = self._composites()
         rasters = _read_as_rasters(description)
         offers = [_fields(item.record) for item in composites]
         shares = [len(fields & (rasters | (_inputs(description, fields) or set()))) for fields in offers]
@@ -138,8 +140,16 @@ class Shelf:
             )
         return self._covariates
 
-    def _collections(self) -> list[str]:
-        return self._store.collections()
+    def _composites(self) -> list[Item]:
+        """All composites. Items of one collection are all of one kind: of the others one is looked at."""
+        return [
+            item for name in self._store.collections() if self._holds_composites(name) for item in self._items(name)
+        ]
+
+    def _holds_composites(self, collection: str) -> bool:
+        folders = (self._store.find(collection, item) for item in self._store.items(collection))
+        first = next((folder for folder in folders if folder is not None), None)
+        return first is not None and _item(first).record.kind == "composite"
 
     def _items(self, collection: str) -> list[Item]:
         found = ((self._store.find(collection, item)) for item in self._store.items(collection))
@@ -156,6 +166,17 @@ def intact() -> Iterator[None]:
     except Cup4soilError as error:
         _LOGGER.exception("a file of the service cannot be used")
         raise StoreError("a file of the service cannot be used", "tell the operator") from error
+
+
+def _is_sound(model: Item) -> bool:
+    """Whether a model says what it is; one that does not stands in no other's way."""
+    try:
+        if format_of(model.folder) == FORMAT_VERSION:
+            description_of(model.folder)
+    except StoreError as error:
+        _LOGGER.warning("%s", error)
+        return False
+    return True
 
 
 @lru_cache(maxsize=512)

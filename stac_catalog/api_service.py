@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
+from weakref import WeakKeyDictionary
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -25,7 +26,7 @@ class Service:
         self.backend = backend
         self.addresses = addresses
         self.most_items = most_items
-        self._turn = asyncio.Semaphore()
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
     async def quick[T](self, ask: Callable[[], T]) -> T:
         """Answer of a question by name; other requests wait for it only where it takes no time."""
@@ -43,10 +44,15 @@ class Service:
         """
         if not self.backend.instant:
             return await run_in_threadpool(ask)
-        async with self._turn:
+        async with self._turn():
             search = asyncio.ensure_future(run_in_threadpool(ask))
+            # Whoever asked may be gone before it fails.
+            search.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             await asyncio.wait({search}, timeout=_QUICK_SECONDS)
         return await search
+
+    def _turn(self) -> asyncio.Semaphore:
+        return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore())
 
     async def known(self, collection: str) -> None:
         """See that there is a collection.

@@ -157,7 +157,8 @@ class PgstacIndex:
         return path.read_text()
 
     def _matched(self, query: Query) -> Callable[[Callable[[], int]], int]:
-        return lambda count: self._counts.of(query, self._seen or "", count)
+        state = self._seen or ""
+        return lambda count: self._counts.of(query, state, count)
 
     def _summarised(self, answers: Answers, query: Query) -> dict[str, PropertySummary]:
         """What was found in this state of the catalog is kept: every item has to be looked at."""

@@ -1,21 +1,20 @@
 """What a pgstac database answers, within one transaction."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import batched
 from typing import Any, Final
 
 import psycopg
 
-from cup4soil.errors import LimitExceeded
 from stac_catalog.pgstac_aggregation import aggregation_ask
 from stac_catalog.pgstac_properties import summaries
 from stac_catalog.pgstac_sql import ITEMS, Documents, rendered, sort_terms
 from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_backend import PAGE_BYTES, Page, PropertySummary
 from stac_catalog.search_conditions import TRUE, Ask, Condition, all_of
+from stac_catalog.search_deadline import Deadline
 from stac_catalog.search_paging import Term, after, decode_token, encode_token, order, walk
-from stac_catalog.search_probes import Probe
+from stac_catalog.search_probes import ASKED_AT_ONCE, Probe
 from stac_catalog.search_query import Query
 from stac_catalog.search_sql_aggregation import aggregated
 from stac_catalog.search_where import where
@@ -39,8 +38,7 @@ class Answers:
 
     def __init__(self, connection: psycopg.Connection, seconds: float) -> None:
         self._db = connection
-        self._seconds = seconds
-        self._end = time.monotonic() + seconds
+        self._deadline = Deadline(seconds)
 
     def page(self, query: Query, matched: Callable[[Callable[[], int]], int]) -> Page:
         """One page of the items that fit; ``matched`` remembers how many, or asks the function that it is given.
@@ -134,8 +132,10 @@ class Answers:
         found: list[_Name] = []
         for some in batched(names, _AT_ONCE):
             rows = self._ask(sql, _columns(some))
-            truths = probe.accepts([value for _, _, value in rows])
-            found += [(of, name) for (of, name, _), truth in zip(rows, truths, strict=True) if truth]
+            for asked in batched(rows, ASKED_AT_ONCE):
+                self._deadline.check()
+                truths = probe.accepts([value for _, _, value in asked])
+                found += [(of, name) for (of, name, _), truth in zip(asked, truths, strict=True) if truth]
         return found
 
     def _texts(self, names: list[_Name]) -> tuple[str, ...]:
@@ -156,12 +156,8 @@ class Answers:
             yield from (texts[each] for each in some if each in texts)
 
     def _ask(self, sql: str, parameters: list[Any]) -> list[_Row]:
-        self._check_time()
+        self._deadline.check()
         return self._db.execute(sql.encode(), parameters).fetchall()
-
-    def _check_time(self) -> None:
-        if time.monotonic() > self._end:
-            raise LimitExceeded(f"the search took longer than {self._seconds:g} s", "ask for less at a time")
 
 
 def _among(names: list[_Name]) -> Ask:

@@ -22,7 +22,7 @@ def present_record(folder: Path) -> ProductRecord:
     except Cup4soilError as damage:
         try:
             return _record_of_item(folder)
-        except (Cup4soilError, LookupError, TypeError, AttributeError):
+        except (Cup4soilError, LookupError, TypeError, AttributeError, ValueError):
             raise damage from None
 
 

@@ -174,7 +174,9 @@ class SearchIndex:
         return self._watched.follow(Rows(db), known)
 
     def _matched(self, query: Query) -> Callable[[Callable[[], int]], int]:
-        return lambda count: self._counts.of(query, self._seen[0] if self._seen else "", count)
+        # Read before the search: what it counts is never older than the state under which it is remembered.
+        state = self._seen[0] if self._seen else ""
+        return lambda count: self._counts.of(query, state, count)
 
 
 def _visible(texts: dict[str, str]) -> dict[str, str]:

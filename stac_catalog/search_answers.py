@@ -10,9 +10,10 @@ from stac_catalog.search_aggregation import Aggregated, Aggregation
 from stac_catalog.search_backend import PAGE_BYTES, Page
 from stac_catalog.search_conditions import FALSE, TRUE, Ask, Condition, rendered
 from stac_catalog.search_database import Connection
+from stac_catalog.search_deadline import Deadline
 from stac_catalog.search_facts import Facts, among
-from stac_catalog.search_paging import decode_token, encode_token, walk
-from stac_catalog.search_probes import Probe
+from stac_catalog.search_paging import Key, decode_token, encode_token, walk
+from stac_catalog.search_probes import ASKED_AT_ONCE, Probe
 from stac_catalog.search_query import Query
 from stac_catalog.search_sql import candidates, narrowed, sort_terms
 from stac_catalog.search_sql_aggregation import aggregated, aggregation_statement
@@ -22,12 +23,11 @@ type _Row = tuple[Any, ...]  # number, whether it fits for sure, sort key
 
 _FEWEST: Final = 64  # candidates that probes are asked about at once
 _WHOLE: Final = 2000  # where all that fit are counted: then the page needs no other look at them
-_AT_ONCE: Final = 4000
 _TABLES: Final = {"shape": "shapes", "properties": "properties"}
 
 
 class Answers:
-    """Asks the index over ``connection``; a method that takes longer than ``seconds`` is given up.
+    """Asks the index over ``connection``; what takes longer than ``seconds`` in all is given up.
 
     Raises, in every method:
         LimitExceeded: when it takes longer.
@@ -35,7 +35,7 @@ class Answers:
 
     def __init__(self, connection: Connection, seconds: float) -> None:
         self._connection = connection
-        self._seconds = seconds
+        self._deadline = Deadline(seconds)
 
     def page(self, query: Query, matched: Callable[[Callable[[], int]], int]) -> Page:
         """One page of the items that fit; ``matched`` remembers how many, or asks the function that it is given.
@@ -44,13 +44,12 @@ class Answers:
             InvalidInput: when the query's token is not one of this query.
         """
         start = None if query.token is None else decode_token(query.token, query, sort_terms(query.sort))
-        with self._asking() as (db, condition):
-            asked = condition(query)
+        with self._asking(query) as (db, condition):
             rows, whole = walk(
-                lambda last, size: _rows(db, candidates(asked, query.sort, start if last is None else last[2:], size)),
-                lambda rows: _exact(db, asked, rows),
+                _batches(db, condition, query, start),
+                lambda rows: self._exact(db, condition, rows),
                 query.limit + 1,
-                _first_batch(asked, query),
+                _first_batch(condition, query),
             )
             texts = _texts(db, [row[0] for row in rows[: query.limit]])
         more = len(texts) < len(rows)
@@ -64,23 +63,64 @@ class Answers:
 
     def count(self, query: Query) -> int:
         """How many items fit."""
-        with self._asking() as (db, condition):
-            settled = _settled(db, condition(query))
+        with self._asking(query) as (db, condition):
+            settled = self._settled(db, condition)
             sql = f"SELECT count(*) FROM items AS i WHERE {settled.sql}"  # noqa: S608
             return int(db.execute(sql, settled.parameters).fetchone()[0])
 
     def aggregated(self, query: Query, wanted: Sequence[Aggregation]) -> list[Aggregated]:
         """What is asked about the items that fit."""
-        with self._asking() as (db, condition):
-            settled = _settled(db, condition(query))
+        with self._asking(query) as (db, condition):
+            settled = self._settled(db, condition)
             asked = ((each, aggregation_statement(settled, each)) for each in wanted)
             return [aggregated(_rows(db, ask), each) for each, ask in asked]
 
     @contextmanager
-    def _asking(self) -> Iterator[tuple[sqlite3.Connection, Callable[[Query], Condition]]]:
-        facts = Facts(self._connection)
-        with self._connection.limited(self._seconds) as db:
-            yield db, lambda query: narrowed(where(query, facts))
+    def _asking(self, query: Query) -> Iterator[tuple[sqlite3.Connection, Condition]]:
+        """The database in one state, and what the query's items have in common there."""
+        with self._connection.asking(self._deadline) as db:
+            yield db, narrowed(where(query, Facts(self._connection)), query.sort, self._connection)
+
+    def _exact(self, db: sqlite3.Connection, condition: Condition, rows: list[_Row]) -> list[_Row]:
+        """Those of some candidates that fit."""
+        probes = condition.probes
+        unsure = [row[0] for row in rows if not row[1]]
+        if not unsure:
+            return rows
+        accepted = {probe: self._accepted(db, probe, unsure) for probe in probes}
+        if len(probes) == 1:
+            # A candidate that is not sure is one for which the probe decides: see Condition.
+            fitting = set(accepted[probes[0]])
+        else:
+            asked = rendered(condition, lambda probe: among(accepted[probe]))
+            among_these = among(unsure)
+            sql = f"SELECT i.n FROM items AS i WHERE {among_these.sql} AND {asked.sql}"  # noqa: S608
+            fitting = {number for (number,) in db.execute(sql, [*among_these.parameters, *asked.parameters])}
+        return [row for row in rows if row[1] or row[0] in fitting]
+
+    def _settled(self, db: sqlite3.Connection, condition: Condition) -> Ask:
+        """The condition, for which the probes have been asked about all items for which they decide."""
+        probes = condition.probes
+        if not probes:
+            return rendered(condition, lambda _: TRUE)
+        may, sure = rendered(condition, lambda _: TRUE), rendered(condition, lambda _: FALSE)
+        sql = f"SELECT i.n FROM items AS i WHERE {may.sql} AND ({sure.sql}) IS NOT TRUE"  # noqa: S608
+        unsure = [number for (number,) in db.execute(sql, [*may.parameters, *sure.parameters])]
+        accepted = {probe: self._accepted(db, probe, unsure) for probe in probes}
+        return rendered(condition, lambda probe: among(accepted[probe]))
+
+    def _accepted(self, db: sqlite3.Connection, probe: Probe, items: list[int]) -> list[int]:
+        """Those of some items that a probe accepts."""
+        table = _TABLES[probe.of]
+        found: list[int] = []
+        for some in batched(items, ASKED_AT_ONCE):
+            self._deadline.check()
+            these = among(some)
+            sql = f"SELECT i.n, i.value FROM {table} AS i WHERE {these.sql}"  # noqa: S608
+            rows = db.execute(sql, these.parameters).fetchall()
+            truths = probe.accepts([value for _, value in rows])
+            found += [number for (number, _), truth in zip(rows, truths, strict=True) if truth]
+        return found
 
 
 def is_counted(query: Query) -> bool:
@@ -95,51 +135,25 @@ def _first_batch(condition: Condition, query: Query) -> int:
     return max(query.limit + 1, _WHOLE if is_counted(query) and query.token is None else _FEWEST)
 
 
+def _batches(
+    db: sqlite3.Connection, condition: Condition, query: Query, start: Key | None
+) -> Callable[[_Row | None, int], list[_Row]]:
+    """The next candidates after one. Where the first do not suffice, one statement gives all others, ordered once."""
+    rest: sqlite3.Cursor | None = None
+
+    def batch(last: _Row | None, size: int) -> list[_Row]:
+        nonlocal rest
+        if last is None:
+            return _rows(db, candidates(condition, query.sort, start, size))
+        if rest is None:
+            rest = db.execute(*candidates(condition, query.sort, last[2:], -1))
+        return rest.fetchmany(size)
+
+    return batch
+
+
 def _rows(db: sqlite3.Connection, asked: Ask) -> list[_Row]:
     return db.execute(*asked).fetchall()
-
-
-def _exact(db: sqlite3.Connection, condition: Condition, rows: list[_Row]) -> list[_Row]:
-    """Those of some candidates that fit."""
-    probes = condition.probes
-    unsure = [row[0] for row in rows if not row[1]]
-    if not unsure:
-        return rows
-    accepted = {probe: _accepted(db, probe, unsure) for probe in probes}
-    if len(probes) == 1:
-        # All else is true of a candidate.
-        fitting = set(accepted[probes[0]])
-    else:
-        asked = rendered(condition, lambda probe: among(accepted[probe]))
-        among_these = among(unsure)
-        sql = f"SELECT i.n FROM items AS i WHERE {among_these.sql} AND {asked.sql}"  # noqa: S608
-        fitting = {number for (number,) in db.execute(sql, [*among_these.parameters, *asked.parameters])}
-    return [row for row in rows if row[1] or row[0] in fitting]
-
-
-def _settled(db: sqlite3.Connection, condition: Condition) -> Ask:
-    """The condition, for which the probes have been asked about all items for which they decide."""
-    probes = condition.probes
-    if not probes:
-        return rendered(condition, lambda _: TRUE)
-    may, sure = rendered(condition, lambda _: TRUE), rendered(condition, lambda _: FALSE)
-    sql = f"SELECT i.n FROM items AS i WHERE {may.sql} AND ({sure.sql}) IS NOT TRUE"  # noqa: S608
-    unsure = [number for (number,) in db.execute(sql, [*may.parameters, *sure.parameters])]
-    accepted = {probe: _accepted(db, probe, unsure) for probe in probes}
-    return rendered(condition, lambda probe: among(accepted[probe]))
-
-
-def _accepted(db: sqlite3.Connection, probe: Probe, items: list[int]) -> list[int]:
-    """Those of some items that a probe accepts."""
-    table = _TABLES[probe.of]
-    found: list[int] = []
-    for some in batched(items, _AT_ONCE):
-        these = among(some)
-        sql = f"SELECT i.n, i.value FROM {table} AS i WHERE {these.sql}"  # noqa: S608
-        rows = db.execute(sql, these.parameters).fetchall()
-        truths = probe.accepts([value for _, value in rows])
-        found += [number for (number, _), truth in zip(rows, truths, strict=True) if truth]
-    return found
 
 
 def _texts(db: sqlite3.Connection, numbers: list[int]) -> tuple[str, ...]:

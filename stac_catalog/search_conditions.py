@@ -36,6 +36,9 @@ class Condition:
 
     It can be true in the collections ``within`` only, where they are known. ``listed`` says that it names its items, so
     that there is no quicker way to them. A condition that is true where all of several are has them as ``parts``.
+
+    As no NOT stands before a probe, what is true when all probes refuse is true in any case; what is true only when
+    they accept depends on them.
     """
 
     sql: str
@@ -46,8 +49,8 @@ class Condition:
 
     @property
     def probes(self) -> list[Probe]:
-        """The probes that are part of it."""
-        return [value for value in self.parameters if isinstance(value, Probe)]
+        """The probes that are part of it, each once."""
+        return list(dict.fromkeys(value for value in self.parameters if isinstance(value, Probe)))
 
 
 ALWAYS: Final = Condition("1 = 1")
@@ -125,6 +128,8 @@ def all_of(parts: Iterable[Condition]) -> Condition:
 def any_of(parts: Iterable[Condition]) -> Condition:
     """True where a part is."""
     choices = [part for part in parts if part != NEVER]
+    if ALWAYS in choices:
+        return ALWAYS
     known = [part.within for part in choices if part.within is not None]
     within = frozenset[str]().union(*known) if len(known) == len(choices) else None
     return _joined(choices, " OR ", NEVER, within, listed=all(part.listed for part in choices))

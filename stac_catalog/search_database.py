@@ -1,15 +1,15 @@
 """The database file of the search index: its tables, its connections, and what to do when it is damaged."""
 
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from cup4soil.errors import LimitExceeded, StoreError, writing
+from cup4soil.errors import StoreError, writing
 from stac_catalog.search_conditions import Value
+from stac_catalog.search_deadline import Deadline
 from stac_catalog.search_values import Kind
 
 _VERSION: Final = 4
@@ -81,22 +81,24 @@ class Connection:
         return found
 
     @contextmanager
-    def limited(self, seconds: float) -> Iterator[sqlite3.Connection]:
-        """Give the database for statements that may take this long in all.
+    def asking(self, deadline: Deadline) -> Iterator[sqlite3.Connection]:
+        """Give the database for statements that see it in one state, until the deadline.
 
         Raises:
-            LimitExceeded: when they take longer.
+            LimitExceeded: when a statement takes longer.
         """
-        end = time.monotonic() + seconds
-        self.db.set_progress_handler(lambda: time.monotonic() > end, _CHECK_EVERY)
+        self.db.set_progress_handler(lambda: deadline.passed, _CHECK_EVERY)
         try:
+            self.db.execute("BEGIN")
             yield self.db
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
-            raise LimitExceeded(f"the search took longer than {seconds:g} s", "ask for less at a time") from error
+            raise deadline.error from error
         finally:
             self.db.set_progress_handler(None, 0)
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
 
 
 class Database:

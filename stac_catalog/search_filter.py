@@ -65,7 +65,7 @@ def read_filter(value: object, language: str) -> Filter:
         _check_complexity(text)
     try:
         tree: Filter = (cql2.parse_text if language == "cql2-text" else cql2.parse_json)(text).to_json()
-    except (cql2.ParseError, RecursionError) as error:
+    except (cql2.ParseError, RecursionError, UnicodeEncodeError) as error:
         raise InvalidInput(f"filter is no {language}: {shown(str(error))}", "see OGC 21-065r2") from error
     return tree
 
@@ -209,7 +209,7 @@ class _Translation:
     def _evaluated(self, node: Mapping[str, Any], *, wanted: bool) -> Condition:
         """A condition that cql2 evaluates for each item; where it cannot, a property is missing, and it is not met."""
         _check_expression(node, 0)
-        expression = cql2.Expr(dict(node))
+        expression = cql2.Expr(bare(node))
 
         def holds(properties: Mapping[str, Any]) -> bool:
             try:
@@ -218,6 +218,8 @@ class _Translation:
                 return False
 
         names = set(_names(node))
+        if not names:
+            return ALWAYS if holds({}) else NEVER
         if len(names) == 1 and "." not in (only := names.pop()):
             by_value = self._dialect.by_value(only, holds)
             if by_value is not None:
@@ -249,6 +251,13 @@ def _check_expression(node: object, depth: int) -> None:
             _check_expression(each, depth + 1)
     elif not (_is_property(node) or _is_literal(node)):
         raise InvalidInput(f"filter has {shown(node)}", "give a property, a number, a string or a time")
+
+
+def bare(node: Any) -> Any:
+    """An expression with the names of properties as items have them."""
+    if isinstance(node, Mapping):
+        return {key: _name(node) if key == "property" else bare(value) for key, value in node.items()}
+    return [bare(each) for each in node] if isinstance(node, list) else node
 
 
 def _names(node: object) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from stac_catalog.search_conditions import COLUMNS, FALSE, NEVER, TRUE, Ask, Condition, all_of, one_of, rendered
+from stac_catalog.search_facts import Known
 from stac_catalog.search_paging import Key, Term, after, order
 from stac_catalog.search_query import SortField
 
@@ -23,15 +24,20 @@ def candidates(condition: Condition, sort: Sequence[SortField], key: Key | None,
     return Ask(sql, [*sure.parameters, *names, *may_fit.parameters, most])
 
 
-def narrowed(condition: Condition) -> Condition:
+def narrowed(condition: Condition, sort: Sequence[SortField], known: Known) -> Condition:
     """The condition together with what it tells of collections."""
     if condition.within is None:
         return condition
-    if not condition.within:
+    there = known.collections("SELECT id FROM collections", {}) or frozenset()
+    within = condition.within & there
+    if not within:
         return NEVER
-    # Where the items are known one by one, the index of collections must not be taken for a quicker way to them.
-    column = "+i.collection" if condition.listed else "i.collection"
-    return all_of([one_of(column, sorted(condition.within)), condition])
+    if within == there:
+        return condition
+    # The index of collections must not be taken for a quicker way to items that are known one by one, nor to the first
+    # of an order of its own when most collections have to be looked at.
+    slow = condition.listed or (sort and 2 * len(within) > len(there))
+    return all_of([one_of("+i.collection" if slow else "i.collection", sorted(within)), condition])
 
 
 def sort_terms(sort: Sequence[SortField]) -> list[Term]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import cql2
 
+from stac_catalog.search_filter import bare
 from stac_catalog.search_query import Filter
 
 
@@ -27,7 +28,7 @@ def _truth(tree: Filter, members: Mapping[str, Any]) -> bool | None:
         decisive = operator == "or"
         values = [_truth(each, members) for each in arguments]
         return decisive if decisive in values else None if None in values else not decisive
-    return _holds(cql2.Expr(_bare(tree)).matches, members)
+    return _holds(cql2.Expr(bare(tree)).matches, members)
 
 
 def _holds(test: Callable[[dict[str, Any]], bool], members: Mapping[str, Any]) -> bool | None:
@@ -35,14 +36,3 @@ def _holds(test: Callable[[dict[str, Any]], bool], members: Mapping[str, Any]) -
         return bool(test(dict(members)))
     except Exception:  # noqa: BLE001 - cql2 raises nothing more specific
         return None
-
-
-def _bare(node: Any) -> Any:
-    """The node with names of properties as the object has them."""
-    if isinstance(node, Mapping):
-        return {key: _name(value) if key == "property" else _bare(value) for key, value in node.items()}
-    return [_bare(each) for each in node] if isinstance(node, list) else node
-
-
-def _name(value: Any) -> Any:
-    return value.removeprefix("properties.") if isinstance(value, str) else value

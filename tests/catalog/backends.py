@@ -32,7 +32,7 @@ def sqlite_of_many(root: Path) -> Iterator[SearchBackend]:
     with pytest.MonkeyPatch.context() as patched, sqlite(root) as index:
         for name in ("_MOST_EQUAL", "_MOST_IN_RANGE", "_MOST_NEAR", "_MOST_VALUES"):
             patched.setattr(search_facts, name, 0)
-        for name in ("_WHOLE", "_FEWEST", "_AT_ONCE"):
+        for name in ("_WHOLE", "_FEWEST", "ASKED_AT_ONCE"):
             patched.setattr(search_answers, name, 1)
         yield index
 

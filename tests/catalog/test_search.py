@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from cup4soil.errors import InvalidInput, LimitExceeded
+from stac_catalog import search_answers, search_where
 from stac_catalog.search import INDEX_FILE, SearchIndex
 from stac_catalog.search_filter import parse_filter
+from stac_catalog.search_probes import property_probe
 from stac_catalog.search_query import Query
 from tests.catalog import catalogs
 from tests.catalog.searching import ITEMS, filtered, ids, names
@@ -83,3 +85,32 @@ class TestIndex:
         with pytest.raises(LimitExceeded, match="took longer"):
             index.search(Query(filter=parse_filter(slow, "cql2-text"), limit=1000))
         index.close()
+
+    def test_what_is_asked_in_python_is_given_up_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        catalogs.write(tmp_path, catalogs.items(400))
+        index = SearchIndex(tmp_path / INDEX_FILE, seconds=0.3)
+        index.sync()
+        asked: list[str] = []
+
+        def slow(text: str) -> bool:
+            asked.append(text)
+            time.sleep(0.02)
+            return False
+
+        monkeypatch.setattr(search_answers, "ASKED_AT_ONCE", 10)
+        monkeypatch.setattr(search_where, "probe_of", lambda _: property_probe("slow", slow))
+        with pytest.raises(LimitExceeded, match="took longer"):
+            index.search(Query(terms=("x",)))
+        assert len(asked) < 200
+        index.close()
+
+    def test_many_truths_are_one(self, tmp_path: Path) -> None:
+        catalogs.write(tmp_path, ITEMS)
+        index = SearchIndex(tmp_path / INDEX_FILE)
+        tree = parse_filter({"op": "or", "args": [True] * 1500}, "cql2-json")
+        assert len(names(index, Query(filter=tree))) == len(ITEMS)
+        index.close()
+
+    def test_text_that_is_none_is_refused(self) -> None:
+        with pytest.raises(InvalidInput):
+            parse_filter("title = '\ud800'", "cql2-text")

@@ -8,17 +8,19 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cup4soil.errors import StoreError
 from cup4soil.settings import Settings
+from stac_catalog import search_answers
 from stac_catalog.search import INDEX_FILE, SearchIndex
-from stac_catalog.search_query import (
-    Query,
-)
+from stac_catalog.search_query import Query
+from stac_catalog.search_values import parse_bbox
 from stac_catalog.store import Store
 from tests.catalog import catalogs
 from tests.catalog.conftest import Made
@@ -229,3 +231,67 @@ class TestManyAtOnce:
         doomed.send_signal(signal.SIGKILL)
         doomed.communicate()
         assert [each.communicate("go\n", timeout=60)[0] for each in others] == ["800\n", "800\n"]
+
+
+class TestOneSearchSeesOneState:
+    """Another process brings the index in step in the midst of a search."""
+
+    @pytest.fixture
+    def indexes(self, root: Path) -> Iterator[tuple[SearchIndex, SearchIndex]]:
+        """The one that searches, and another on the same file."""
+        one, other = SearchIndex(root / INDEX_FILE), SearchIndex(root / INDEX_FILE)
+        one.sync()
+        yield one, other
+        one.close()
+        other.close()
+
+    def test_items_that_go_are_still_read(
+        self, root: Path, indexes: tuple[SearchIndex, SearchIndex], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, other = indexes
+        texts = search_answers._texts
+
+        def after_all_went(*given: Any) -> tuple[str, ...]:
+            catalogs.write(root, ITEMS[6:8])
+            other.sync()
+            return texts(*given)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(search_answers, "_texts", after_all_went)
+            assert len(one.search(Query()).items) == 6
+        assert set(names(one, Query())) == set(ids(ITEMS[6:8]))
+
+    def test_the_number_of_an_item_is_not_taken_for_another_of_that_number(
+        self, root: Path, indexes: tuple[SearchIndex, SearchIndex], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, other = indexes
+        candidates = search_answers.candidates
+
+        def after_others_came(*given: Any) -> Any:
+            for made in ([], [item | {"id": f"other-{item['id']}"} for item in ITEMS[:6]]):
+                catalogs.write(root, made)
+                other.sync()
+            return candidates(*given)
+
+        query = Query(boxes=parse_bbox([-180, -90, 180, 90]))
+        with monkeypatch.context() as patched:
+            patched.setattr(search_answers, "candidates", after_others_came)
+            assert {json.loads(text)["id"] for text in one.search(query).items} == set(ids(ITEMS[:6]))
+
+    def test_what_was_counted_is_not_remembered_for_a_later_state(
+        self, root: Path, indexes: tuple[SearchIndex, SearchIndex], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, _ = indexes
+        token = search_answers.encode_token
+
+        def after_some_went(*given: Any) -> str:
+            catalogs.write(root, ITEMS[:4])
+            with ThreadPoolExecutor() as another:
+                another.submit(one.sync).result()
+            return token(*given)
+
+        query = Query(boxes=parse_bbox([-180, -90, 180, 90]), limit=1)
+        with monkeypatch.context() as patched:
+            patched.setattr(search_answers, "encode_token", after_some_went)
+            assert one.search(query).matched == 6
+        assert one.search(query).matched == 4
