@@ -126,3 +126,19 @@ def test_a_model_of_an_old_format_is_to_be_trained_again(world: Profiles, store:
     with pytest.raises(StoreError, match="the model of cec is of a format that is no longer read; train it again"):
         answered(desk, property="cec")
     assert answered(desk, property="silt")[0]["mean"].size
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "other"])
+def test_a_damaged_model_stands_in_no_others_way(world: Profiles, store: Path, tmp_path: Path, damage: str) -> None:
+    shutil.copytree(store, tmp_path / "store")
+    for path in (tmp_path / "store").glob("catalog/models/*/model.json"):
+        document = json.loads(path.read_text())
+        if len(document["outputs"]) > 1:
+            if damage == "gone":
+                path.unlink()
+            else:
+                path.write_text(path.read_text()[:200] if damage == "cut" else json.dumps(document | {"outputs": 3}))
+    desk = desk_of(tmp_path / "store", world)
+    assert answered(desk, property="soc", depth="0-20cm")[0]["mean"].size
+    with pytest.raises(StoreError, match="a model that may be of clay is damaged"):
+        answered(desk, property="clay")
