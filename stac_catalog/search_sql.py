@@ -28,16 +28,16 @@ def narrowed(condition: Condition, sort: Sequence[SortField], known: Known) -> C
     """The condition together with what it tells of collections."""
     if condition.within is None:
         return condition
-    there = known.collections("SELECT id FROM collections", {}) or frozenset()
-    within = condition.within & there
-    if not within:
+    if not condition.within:
         return NEVER
-    if within == there:
-        return condition
     # The index of collections must not be taken for a quicker way to items that are known one by one, nor to the first
     # of an order of its own when most collections have to be looked at.
-    slow = condition.listed or (sort and 2 * len(within) > len(there))
-    return all_of([one_of("+i.collection" if slow else "i.collection", sorted(within)), condition])
+    slow = condition.listed or (bool(sort) and 2 * len(condition.within) > _count(known))
+    return all_of([one_of("+i.collection" if slow else "i.collection", sorted(condition.within)), condition])
+
+
+def _count(known: Known) -> int:
+    return len(known.collections("SELECT id FROM collections", {}) or ())
 
 
 def sort_terms(sort: Sequence[SortField]) -> list[Term]:

@@ -158,6 +158,9 @@ function linksOf(url: string, item: StacItem): Link[] {
   const asset = (key: string, text: string) => {
     if (item.assets[key]) links.push({ href: resolve(url, item.assets[key].href), text });
   };
+  // Results of a process lie elsewhere, and have no page.
+  const own = /\/catalog\/([^/]+)\/([^/]+)\/[^/]+\.json$/.exec(url);
+  if (own) links.push({ href: new URL(`products/${own[1]}/${own[2]}`, document.baseURI).href, text: "All about this product" });
   asset("method", "How this map was made");
   links.push({ href: url, text: "STAC item" });
   asset("metadata", "ISO 19115 metadata record");

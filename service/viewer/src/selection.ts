@@ -62,9 +62,9 @@ export class Selection {
   }
 
   private async subjectChosen(depth?: string, period?: string, layer?: string): Promise<void> {
-    const options = this.current.collections.map((each) => ({ value: each.depth ?? NO_DEPTH, text: depthText(each.depth) }));
+    const options = this.current.collections.map((each) => depthOption(each.depth));
     if (this.result?.subject === this.subject.value && !options.some((each) => each.value === (this.result!.depth ?? NO_DEPTH))) {
-      options.push({ value: this.result.depth ?? NO_DEPTH, text: depthText(this.result.depth) });
+      options.push(depthOption(this.result.depth));
     }
     fillSelect(this.depth, options, known(options, depth));
     this.depth.disabled = options.length < 2;
@@ -123,4 +123,9 @@ function known(options: { value: string }[], wanted: string | undefined): string
 
 function isMap(subject: Subject): boolean {
   return subject.collections[0].collection.body.summaries?.["cup4soil:kind"]?.[0] === "soil-map";
+}
+
+/** A narrow list has no room for "not stated". */
+function depthOption(depth?: string): { value: string; text: string } {
+  return depth === undefined ? { value: NO_DEPTH, text: "–" } : { value: depth, text: depthText(depth) };
 }

@@ -206,7 +206,7 @@ def test_a_radius_is_a_circle_of_that_many_metres(client: httpx.Client) -> None:
         ("position", {"coords": "POINT(25 65.7)", "z": "10"}, 400, "'z'"),
         ("position", {"coords": "POINT(25 65.7)", "parameter-name": "gold"}, 400, "mean, q95, aoa"),
         ("position", {"coords": "POINT(25 65.7)", "datetime": "1990"}, 404, "2022-01-03/2022-12-28"),
-        ("position", {"coords": "POINT(25 65.7)", "f": "html"}, 400, "GeoJSON"),
+        ("position", {"coords": "POINT(25 65.7)", "f": "xml"}, 400, "GeoJSON"),
         ("position", {"coords": "MULTIPOINT(" + ",".join(["(25 65.7)"] * 501) + ")"}, 413, "500"),
         ("area", {"coords": "POLYGON((0 0,1 1,1 0,0 1,0 0))"}, 400, "valid"),
         ("area", {"coords": "POLYGON((0 0,1 0,1 1,0 0))"}, 404, "24.7"),
