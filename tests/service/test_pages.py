@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urldefrag
 from xml.etree import ElementTree as ET
@@ -17,15 +16,14 @@ from service.demo import Demo
 from stac_catalog.store import Store
 from tests.demo_store import copy_of
 from tests.service import whole_service
+from tests.service.browser import CHROMIUM, FLAGS, NEEDED
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
+    NEEDED,
     pytest.mark.xdist_group("pages"),
 ]
 
-_FLAGS = ["--no-sandbox", "--disable-background-networking", "--no-first-run"]
 _PHONE = {"width": 390, "height": 844}
 _AS_BROWSERS = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 _MOST = 400
@@ -91,7 +89,7 @@ def crawl(site: str) -> Crawl:
     """A walk along all links from where people and search engines begin."""
     found = Crawl(dict.fromkeys(_beginnings(site), ""))
     with sync_api.sync_playwright() as playwright, httpx.Client(headers=_AS_BROWSERS, timeout=60) as client:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         window = _Browser(browser.new_page(viewport=_PHONE), site)
         waiting, alike = list(found.sources), Counter[str]()
         while waiting and len(found.statuses) < _MOST:

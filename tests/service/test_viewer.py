@@ -16,16 +16,15 @@ from cup4soil.settings import Settings
 from stac_catalog.store import Store
 from tests.catalog import products
 from tests.service import viewer_site
+from tests.service.browser import CHROMIUM, FLAGS, NEEDED
 from tests.service.viewer_site import Processes
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
+    NEEDED,
     pytest.mark.xdist_group("viewer"),
 ]
 
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--no-first-run"]
 SOC, CLAY, COMPOSITE = "#subject=soc", "#subject=clay", "#subject=bare-soil-composites"
 INSIDE, OUTSIDE = np.array((59, 127, 149)), np.array((224, 138, 60))
 LAND = np.array((243, 241, 236))
