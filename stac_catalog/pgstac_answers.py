@@ -10,10 +10,10 @@ from stac_catalog.pgstac_aggregation import aggregation_ask
 from stac_catalog.pgstac_properties import summaries
 from stac_catalog.pgstac_sql import ITEMS, Documents, rendered, sort_terms
 from stac_catalog.search_aggregation import Aggregated, Aggregation
-from stac_catalog.search_backend import PAGE_BYTES, Page, PropertySummary
+from stac_catalog.search_backend import Page, PropertySummary
 from stac_catalog.search_conditions import TRUE, Ask, Condition, all_of
 from stac_catalog.search_deadline import Deadline
-from stac_catalog.search_paging import Term, after, decode_token, encode_token, order, walk
+from stac_catalog.search_paging import Term, after, decode_token, order, page_of, walk, within_page
 from stac_catalog.search_probes import ASKED_AT_ONCE, Probe
 from stac_catalog.search_query import Query
 from stac_catalog.search_sql_aggregation import aggregated
@@ -47,13 +47,9 @@ class Answers:
             InvalidInput: when the query's token is not one of this query.
         """
         rows = self._rows(query, sort_terms(query.sort), query.limit + 1)
-        texts = self._texts([(row[0], row[1]) for row in rows[: query.limit]])
-        more = len(texts) < len(rows)
-        token = encode_token(query, rows[len(texts) - 1][2:]) if more else None
-        if query.token is None and not more:
-            return Page(texts, None, len(texts))
-        counted = query.filter is None and not query.terms
-        return Page(texts, token, matched(lambda: self.count(query)) if counted else None)
+        texts = within_page(self._texts([(row[0], row[1]) for row in rows[: query.limit]]))
+        last = rows[len(texts) - 1][2:] if len(texts) < len(rows) else None
+        return page_of(query, texts, last, lambda: matched(lambda: self.count(query)))
 
     def count(self, query: Query) -> int:
         """How many items fit."""
@@ -138,18 +134,8 @@ class Answers:
                 found += [(of, name) for (of, name, _), truth in zip(asked, truths, strict=True) if truth]
         return found
 
-    def _texts(self, names: list[_Name]) -> tuple[str, ...]:
-        """Items as JSON text, as many of the first ones as a page may hold."""
-        texts: list[str] = []
-        size = 0
-        for text in self._all_texts(names):
-            size += len(text)
-            if texts and size > PAGE_BYTES:
-                break
-            texts.append(text)
-        return tuple(texts)
-
-    def _all_texts(self, names: list[_Name]) -> Iterator[str]:
+    def _texts(self, names: list[_Name]) -> Iterator[str]:
+        """Items as JSON text, one after the other."""
         sql = f"SELECT i.of, i.name, i.private->>'text' FROM {ITEMS} WHERE (i.of, i.name) IN ({_NAMES})"  # noqa: S608
         for some in batched(names, _TEXTS_AT_ONCE):
             texts = {(of, name): str(text) for of, name, text in self._ask(sql, _columns(some))}

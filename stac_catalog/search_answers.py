@@ -7,12 +7,12 @@ from itertools import batched
 from typing import Any, Final
 
 from stac_catalog.search_aggregation import Aggregated, Aggregation
-from stac_catalog.search_backend import PAGE_BYTES, Page
+from stac_catalog.search_backend import Page
 from stac_catalog.search_conditions import FALSE, TRUE, Ask, Condition, rendered
 from stac_catalog.search_database import Connection
 from stac_catalog.search_deadline import Deadline
 from stac_catalog.search_facts import Facts, among
-from stac_catalog.search_paging import Key, decode_token, encode_token, walk
+from stac_catalog.search_paging import Key, decode_token, is_counted, page_of, walk, within_page
 from stac_catalog.search_probes import ASKED_AT_ONCE, Probe
 from stac_catalog.search_query import Query
 from stac_catalog.search_sql import candidates, narrowed, sort_terms
@@ -51,15 +51,10 @@ class Answers:
                 query.limit + 1,
                 _first_batch(condition, query),
             )
-            texts = _texts(db, [row[0] for row in rows[: query.limit]])
-        more = len(texts) < len(rows)
-        token = encode_token(query, rows[len(texts) - 1][2:]) if more else None
-        if query.token is None and not more:
-            return Page(texts, None, len(texts))
-        if not is_counted(query):
-            return Page(texts, token, None)
+            texts = within_page(_texts(db, [row[0] for row in rows[: query.limit]]))
         known = whole and query.token is None
-        return Page(texts, token, matched(lambda: len(rows) if known else self.count(query)))
+        last = rows[len(texts) - 1][2:] if len(texts) < len(rows) else None
+        return page_of(query, texts, last, lambda: matched(lambda: len(rows) if known else self.count(query)))
 
     def count(self, query: Query) -> int:
         """How many items fit."""
@@ -123,11 +118,6 @@ class Answers:
         return found
 
 
-def is_counted(query: Query) -> bool:
-    """False where a filter would have to be asked about every item."""
-    return query.filter is None and not query.terms
-
-
 def _first_batch(condition: Condition, query: Query) -> int:
     if not condition.probes:
         return query.limit + 1
@@ -156,14 +146,7 @@ def _rows(db: sqlite3.Connection, asked: Ask) -> list[_Row]:
     return db.execute(*asked).fetchall()
 
 
-def _texts(db: sqlite3.Connection, numbers: list[int]) -> tuple[str, ...]:
-    """Items as JSON text, as many of the first ones as a page may hold."""
-    texts: list[str] = []
-    size = 0
+def _texts(db: sqlite3.Connection, numbers: list[int]) -> Iterator[str]:
+    """Items as JSON text, one after the other."""
     for number in numbers:
-        (text,) = db.execute("SELECT text FROM documents WHERE n = ?", (number,)).fetchone()
-        size += len(text)
-        if texts and size > PAGE_BYTES:
-            break
-        texts.append(text)
-    return tuple(texts)
+        yield db.execute("SELECT text FROM documents WHERE n = ?", (number,)).fetchone()[0]

@@ -5,11 +5,12 @@ import binascii
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from cup4soil.errors import InvalidInput
+from stac_catalog.search_backend import PAGE_BYTES, Page
 from stac_catalog.search_conditions import Condition, Value, all_of, any_of
 from stac_catalog.search_query import Query, identity
 
@@ -66,6 +67,34 @@ def walk[Row](
         if len(found) >= most:
             return found, False
         last, size = rows[-1], max(size, min(2 * size, _MOST_AT_ONCE))
+
+
+def is_counted(query: Query) -> bool:
+    """False where a filter would have to be asked about every item."""
+    return query.filter is None and not query.terms
+
+
+def within_page(texts: Iterable[str]) -> tuple[str, ...]:
+    """As many of the first texts as a page may hold; no more of them are read."""
+    held: list[str] = []
+    size = 0
+    for text in texts:
+        size += len(text)
+        if held and size > PAGE_BYTES:
+            break
+        held.append(text)
+    return tuple(held)
+
+
+def page_of(query: Query, texts: tuple[str, ...], last: Key | None, matched: Callable[[], int]) -> Page:
+    """The page of these items; ``last`` is the sort key of the last of them where others follow.
+
+    ``matched`` counts the items of all pages.
+    """
+    if query.token is None and last is None:
+        return Page(texts, None, len(texts))
+    token = None if last is None else encode_token(query, last)
+    return Page(texts, token, matched() if is_counted(query) else None)
 
 
 def order(terms: Sequence[Term]) -> str:

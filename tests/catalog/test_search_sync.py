@@ -17,7 +17,7 @@ import pytest
 
 from cup4soil.errors import StoreError
 from cup4soil.settings import Settings
-from stac_catalog import search_answers
+from stac_catalog import search_answers, search_paging
 from stac_catalog.search import INDEX_FILE, SearchIndex
 from stac_catalog.search_query import Query
 from stac_catalog.search_values import parse_bbox
@@ -282,7 +282,7 @@ class TestOneSearchSeesOneState:
         self, root: Path, indexes: tuple[SearchIndex, SearchIndex], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         one, _ = indexes
-        token = search_answers.encode_token
+        token = search_paging.encode_token
 
         def after_some_went(*given: Any) -> str:
             catalogs.write(root, ITEMS[:4])
@@ -292,6 +292,6 @@ class TestOneSearchSeesOneState:
 
         query = Query(boxes=parse_bbox([-180, -90, 180, 90]), limit=1)
         with monkeypatch.context() as patched:
-            patched.setattr(search_answers, "encode_token", after_some_went)
+            patched.setattr(search_paging, "encode_token", after_some_went)
             assert one.search(query).matched == 6
         assert one.search(query).matched == 4
